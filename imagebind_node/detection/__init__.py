@@ -1,0 +1,1 @@
+"""Detection: boxes whose classes are embeddings of any modality."""

@@ -1,0 +1,1 @@
+"""Streaming: what keeps data fresh between sensors and encoders."""
