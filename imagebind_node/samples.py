@@ -81,7 +81,9 @@ class VideoSample:
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, np.ndarray) or self.data.ndim != 4 or len(self.data) == 0:
-            raise InvalidInputError("video must be a uint8 array of shape (T, H, W, 3) with at least one frame")
+            raise InvalidInputError(
+                "video must be a uint8 array of shape (T, H, W, 3) with at least one frame"
+            )
         ImageSample(self.data[0])
         if self.times.shape != self.data.shape[:1]:
             raise InvalidInputError(f"video has {len(self.data)} frames but {len(self.times)} frame times")
@@ -132,7 +134,9 @@ class AudioSample:
         data = self.data
         if not isinstance(data, np.ndarray) or data.dtype != np.float32 or data.ndim not in (1, 2):
             got = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
-            raise InvalidInputError(f"audio must be a float32 array of shape (N,) or (N, channels), got {got}")
+            raise InvalidInputError(
+                f"audio must be a float32 array of shape (N,) or (N, channels), got {got}"
+            )
         if data.size == 0:
             raise InvalidInputError("audio is empty (0 samples): check the microphone or the file")
         if not 1000 <= self.sample_rate <= 768_000:
@@ -162,7 +166,12 @@ class ImuSample:
 
     def __post_init__(self) -> None:
         data, times = self.data, self.times
-        if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != 6 or data.dtype != np.float32:
+        if (
+            not isinstance(data, np.ndarray)
+            or data.ndim != 2
+            or data.shape[1] != 6
+            or data.dtype != np.float32
+        ):
             got = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
             raise InvalidInputError(f"IMU data must be a float32 array of shape (N, 6), got {got}")
         if len(data) < 2 or np.shape(times) != (len(data),):
@@ -170,7 +179,9 @@ class ImuSample:
         if not np.isfinite(data).all() or not np.isfinite(times).all():
             raise InvalidInputError("IMU data or times hold NaN or infinite values: check the driver")
         if not (np.diff(times) > 0).all():
-            raise InvalidInputError("IMU times must be strictly increasing: duplicate or reordered measurements")
+            raise InvalidInputError(
+                "IMU times must be strictly increasing: duplicate or reordered measurements"
+            )
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from imagebind_node.embedding import Embedding, Space
@@ -15,6 +16,22 @@ from imagebind_node.errors import InvalidInputError, UnsupportedModalityError
 from imagebind_node.samples import Modality, Sample, parse_modality
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+
+
+class StreamingFrontEnd(Protocol):
+    """Preprocessing of an endless signal that computes only what a new hop adds."""
+
+    sample_rate: int
+    """Rate in Hz that `push` expects (mono)."""
+
+    def push(self, samples: np.ndarray) -> None:
+        """Append float32 (N,) samples."""
+
+    def input(self) -> torch.Tensor | None:
+        """Model input for the newest window, without batch dimension; None until a whole window was pushed."""
+
+    def reset(self) -> None:
+        """Forget everything, after a gap in the signal."""
 
 
 class Encoder(ABC):
@@ -57,13 +74,25 @@ class Encoder(ABC):
         """Raise UnsupportedModalityError unless the tower for `modality` is loaded."""
         if modality not in self.modalities:
             loaded = ", ".join(sorted(m.value for m in self.modalities))
-            raise UnsupportedModalityError(f"model {self.name!r} has no {modality} tower loaded (it has: {loaded})")
+            raise UnsupportedModalityError(
+                f"model {self.name!r} has no {modality} tower loaded (it has: {loaded})"
+            )
 
-    def _encode(self, modality: Modality, samples: list[Sample]) -> list[Embedding]:
-        inputs = [self.preprocess(modality, sample) for sample in samples]
+    def front_end(self, modality: Modality) -> StreamingFrontEnd | None:
+        """A new incremental front end for a stream of `modality`, or None if there is none."""
+        return None
+
+    def encode_inputs(
+        self, modality: Modality, inputs: list[torch.Tensor], samples: list[Sample]
+    ) -> list[Embedding]:
+        """Embed preprocessed inputs; `samples` give stamp and frame_id. Override to add evidence."""
         with torch.inference_mode():
             vectors = self.forward(modality, torch.stack(inputs)).cpu().numpy()
         return [self._wrap(modality, sample, vector) for sample, vector in zip(samples, vectors)]
+
+    def _encode(self, modality: Modality, samples: list[Sample]) -> list[Embedding]:
+        inputs = [self.preprocess(modality, sample) for sample in samples]
+        return self.encode_inputs(modality, inputs, samples)
 
     def _wrap(self, modality: Modality, sample: Sample, vector: Any, **evidence: Any) -> Embedding:
         return Embedding(
