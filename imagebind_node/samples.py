@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Union
 
 import numpy as np
 
@@ -198,4 +197,4 @@ class TextSample:
             raise InvalidInputError("text is empty: give at least one word")
 
 
-Sample = Union[ImageSample, VideoSample, DepthSample, ThermalSample, AudioSample, ImuSample, TextSample]
+Sample = ImageSample | VideoSample | DepthSample | ThermalSample | AudioSample | ImuSample | TextSample

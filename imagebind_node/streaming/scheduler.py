@@ -1,0 +1,105 @@
+"""Whose turn it is on the encoder: earliest deadline first, on one worker thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from imagebind_node.streaming.statistics import StageTimes
+
+
+@dataclass
+class _Lane:
+    """One modality's claim: `work` runs at most every `period` seconds, when it has been notified of new data."""
+
+    name: str
+    period: float
+    work: Callable[[], None]
+    deadline: float = 0.0
+    pending: bool = False
+    not_before: float = 0.0
+    times: StageTimes = field(default_factory=StageTimes)
+
+
+class Scheduler:
+    """Runs the work of several lanes on one thread, so that inference never blocks an executor.
+
+    A lane that is notified gets the deadline `last start + period`; the pending lane with the earliest deadline
+    runs next. A slow lane pushes its own deadline back when it runs, so a slow camera tower cannot starve the
+    microphone. Work takes the newest data itself (see Mailbox): nothing queues up here.
+    """
+
+    def __init__(
+        self, on_error: Callable[[str, Exception], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """on_error: called with lane name and exception when work raises; the scheduler then goes on."""
+        self._on_error = on_error
+        self._clock = clock
+        self._lanes: dict[str, _Lane] = {}
+        self._condition = threading.Condition()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def add(self, name: str, rate: float, work: Callable[[], None]) -> None:
+        """Add a lane that runs at most `rate` times a second (0: as often as there is data)."""
+        self._lanes[name] = _Lane(name, 1.0 / rate if rate > 0 else 0.0, work)
+
+    def notify(self, name: str) -> None:
+        """Say that new data waits for lane `name`. Cheap; callable from any thread."""
+        with self._condition:
+            lane = self._lanes[name]
+            if not lane.pending:
+                lane.pending = True
+                lane.deadline = max(self._clock(), lane.not_before) + lane.period
+                self._condition.notify()
+
+    def times(self, name: str) -> StageTimes:
+        """Run times of a lane."""
+        return self._lanes[name].times
+
+    def start(self) -> None:
+        """Start the worker thread."""
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the running work, then end the thread. Pending work is forgotten."""
+        with self._condition:
+            self._stopping = True
+            self._condition.notify()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        for lane in self._lanes.values():
+            lane.pending = False
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                lane = self._next()
+                while lane is None and not self._stopping:
+                    self._condition.wait(self._sleep_time())
+                    lane = self._next()
+                if self._stopping:
+                    return
+                assert lane is not None
+                lane.pending = False
+                started = self._clock()
+                lane.not_before = started + lane.period
+            try:
+                lane.work()
+            except Exception as error:  # noqa: BLE001 - one bad sample must not end the stream; it is reported
+                self._on_error(lane.name, error)
+            lane.times.add(self._clock() - started)
+
+    def _next(self) -> _Lane | None:
+        now = self._clock()
+        due = [lane for lane in self._lanes.values() if lane.pending and lane.not_before <= now]
+        return min(due, key=lambda lane: lane.deadline, default=None)
+
+    def _sleep_time(self) -> float | None:
+        waits = [lane.not_before for lane in self._lanes.values() if lane.pending]
+        return max(0.0, min(waits) - self._clock()) if waits else None

@@ -1,0 +1,58 @@
+"""Running figures of a stream: how often, how long, how old."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+
+class StageTimes:
+    """The last few hundred durations of one stage, for percentiles in diagnostics."""
+
+    def __init__(self, keep: int = 512) -> None:
+        self._lock = threading.Lock()
+        self._seconds: deque[float] = deque(maxlen=keep)
+        self.count = 0
+
+    def add(self, seconds: float) -> None:
+        """Record one duration."""
+        with self._lock:
+            self._seconds.append(seconds)
+            self.count += 1
+
+    def percentile(self, q: float) -> float:
+        """The `q`th percentile (0 to 100) in seconds of what is kept; NaN if nothing is."""
+        with self._lock:
+            return float(np.percentile(self._seconds, q)) if self._seconds else float("nan")
+
+
+class RateMeter:
+    """Events a second over a sliding window."""
+
+    def __init__(self, window: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._window = window
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._times: deque[float] = deque(maxlen=10_000)
+
+    def tick(self) -> None:
+        """Count one event now."""
+        with self._lock:
+            self._times.append(self._clock())
+
+    def rate(self) -> float:
+        """Events a second over the last window."""
+        with self._lock:
+            now = self._clock()
+            while self._times and now - self._times[0] > self._window:
+                self._times.popleft()
+            return len(self._times) / self._window
+
+    def age(self) -> float:
+        """Seconds since the last event; infinite if there was none in the window."""
+        with self._lock:
+            return self._clock() - self._times[-1] if self._times else float("inf")
