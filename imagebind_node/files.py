@@ -1,0 +1,372 @@
+"""From what people hand over (arrays, paths, command line words) to validated samples. Imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imagebind_node.errors import InvalidInputError
+from imagebind_node.formats.arrays import is_array_file, read_arrays
+from imagebind_node.formats.bounded import MEBI, decoding, read_bytes, regular_file, shown
+from imagebind_node.formats.inertial import read_imu_table, split_table
+from imagebind_node.samples import (
+    AudioSample,
+    DepthSample,
+    ImageSample,
+    ImuSample,
+    Modality,
+    Sample,
+    TextSample,
+    ThermalSample,
+    VideoSample,
+    parse_modality,
+)
+
+TEXT_BYTES = MEBI // 16
+
+IMAGE_SUFFIXES = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".webp",
+        ".bmp",
+        ".gif",
+        ".ppm",
+        ".pgm",
+        ".pnm",
+        ".tif",
+        ".tiff",
+    ]
+)
+VIDEO_SUFFIXES = frozenset([".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".ogv"])
+AUDIO_SUFFIXES = frozenset(
+    [
+        ".wav",
+        ".wave",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mp3",
+        ".aif",
+        ".aiff",
+        ".au",
+        ".caf",
+    ]
+)
+
+_ALIASES = {"image": "vision", "video": "vision", "sound": "audio"}
+_PREFIXES = (*(m.value for m in Modality), *_ALIASES)
+_SAY_WHICH = "say what it is: " + ", ".join(f"{m.value}:PATH" for m in Modality if m is not Modality.TEXT)
+
+
+def read_image(path: str | Path) -> ImageSample:
+    """Picture file -> ImageSample, upright by EXIF, transparency over white, 16-bit grey scaled to 8.
+
+    Raises InvalidInputError naming the file and the cause: missing, empty, truncated, not a picture, over 100
+    million pixels or 16384 a side.
+    """
+    from imagebind_node.formats.pictures import read_rgb
+
+    return ImageSample(read_rgb(path))
+
+
+def read_video(path: str | Path) -> VideoSample:
+    """Video file -> VideoSample; long videos are thinned evenly to at most 2048 frames and 512 MiB.
+
+    Raises InvalidInputError naming the file and the cause.
+    """
+    from imagebind_node.formats.movie import read_frames
+
+    frames, times = read_frames(path)
+    return VideoSample(frames, times)
+
+
+def read_audio(path: str | Path) -> AudioSample:
+    """Sound file (WAV, FLAC, Ogg, MP3) -> AudioSample, float32, original rate and channels.
+
+    Raises InvalidInputError naming the file and the cause; NaN samples are refused.
+    """
+    from imagebind_node.formats.sound import read_sound
+
+    data, rate = read_sound(path)
+    with decoding(path, "sound file", "check the file"):
+        return AudioSample(data, rate)
+
+
+def read_depth(path: str | Path) -> DepthSample:
+    """Depth file -> DepthSample in metres, NaN where nothing was measured (REP-118).
+
+    16-bit PNG or TIFF and integer arrays: millimetres, 0 = no measurement. Float TIFF, .npy: metres. .npz: array
+    `depth` and optional scalars `focal_px`, `baseline_m`. Raises InvalidInputError naming the file and the cause.
+    """
+    from imagebind_node.formats.pictures import read_grey
+
+    with decoding(path, "depth file", "use a 16-bit PNG in millimetres or .npy in metres"):
+        if not is_array_file(path):
+            values = read_grey(path)
+            if values.dtype == np.uint8:
+                raise InvalidInputError(
+                    "is an 8-bit picture, which states no distance: save depth as 16-bit PNG in millimetres"
+                )
+            return _depth(values)
+        arrays = read_arrays(path, "depth")
+        if "depth" not in arrays and len(arrays) > 1:
+            raise InvalidInputError(f"holds arrays {', '.join(sorted(arrays))[:80]} but none called 'depth'")
+        values = arrays.get("depth", next(iter(arrays.values())))
+        optics = {
+            name: float(arrays[name].item())
+            for name in ("focal_px", "baseline_m")
+            if name in arrays and arrays[name].size == 1
+        }
+        return _depth(values, **optics)
+
+
+def read_thermal(path: str | Path) -> ThermalSample:
+    """Thermal file (8- or 16-bit PNG or TIFF, float TIFF, .npy, .npz) -> ThermalSample, values as stored.
+
+    False-colour pictures are refused. Raises InvalidInputError naming the file and the cause.
+    """
+    from imagebind_node.formats.pictures import read_grey
+
+    with decoding(path, "thermal file", "use an 8- or 16-bit single-channel PNG or TIFF, or .npy"):
+        if not is_array_file(path):
+            return _thermal(read_grey(path))
+        arrays = read_arrays(path, "thermal")
+        if "thermal" not in arrays and len(arrays) > 1:
+            raise InvalidInputError(
+                f"holds arrays {', '.join(sorted(arrays))[:80]} but none called 'thermal'"
+            )
+        return _thermal(arrays.get("thermal", next(iter(arrays.values()))))
+
+
+def read_imu(path: str | Path) -> ImuSample:
+    """IMU file -> ImuSample: CSV with header t,ax,ay,az,gx,gy,gz (s, m/s^2, rad/s; other columns ignored), .npy
+    (N, 7) in that order, or .npz with `data` (N, 6) and `times` (N,).
+
+    Raises InvalidInputError naming the file and the cause.
+    """
+    data, times = read_imu_table(path)
+    with decoding(path, "IMU recording", "check the file"):
+        return ImuSample(data, times)
+
+
+def read_text(path: str | Path) -> TextSample:
+    """UTF-8 text file of at most 64 KiB -> TextSample."""
+    with decoding(path, "UTF-8 text", "save it as UTF-8"):
+        return TextSample(read_bytes(path, TEXT_BYTES).decode("utf-8-sig").strip())
+
+
+def read_vision(path: str | Path) -> ImageSample | VideoSample:
+    """Picture or video file, told apart by type."""
+    return read_video(path) if _kind(path) == "video" else read_image(path)
+
+
+_READERS = {
+    Modality.VISION: read_vision,
+    Modality.TEXT: read_text,
+    Modality.AUDIO: read_audio,
+    Modality.DEPTH: read_depth,
+    Modality.THERMAL: read_thermal,
+    Modality.IMU: read_imu,
+}
+
+
+def modality_of(path: str | Path) -> Modality:
+    """Modality that the type of an existing file tells (name's ending, else first bytes).
+
+    A PNG or TIFF counts as a picture; depth, thermal and numpy files have to be named as such. Raises
+    InvalidInputError if the type does not tell.
+    """
+    kinds = {
+        "image": Modality.VISION,
+        "video": Modality.VISION,
+        "audio": Modality.AUDIO,
+        "imu": Modality.IMU,
+        "text": Modality.TEXT,
+    }
+    kind = _kind(path)
+    if kind is None:
+        raise InvalidInputError(f"{shown(path)}: the file type does not tell what it is: {_SAY_WHICH}")
+    return kinds[kind]
+
+
+def read_sample(path: str | Path, modality: str | Modality | None = None) -> Sample:
+    """Read a file as `modality`, or as what its type tells. Raises InvalidInputError naming file and cause."""
+    chosen = modality_of(path) if modality is None else parse_modality(modality)
+    return _READERS[chosen](path)
+
+
+def parse_input(text: str) -> tuple[Modality, Sample]:
+    """Command line input -> (modality, sample), read from disk.
+
+    `MODALITY:PATH` with vision, image, video, audio, sound, depth, thermal, imu; `text:WORDS`; or a bare PATH
+    whose type tells. Raises InvalidInputError: no such file, unknown modality, unreadable file, blank text.
+    """
+    prefix, colon, rest = text.partition(":")
+    name = prefix.strip().lower()
+    if colon and name in _PREFIXES:
+        if name == "text":
+            return Modality.TEXT, TextSample(rest.strip())
+        if not rest.strip():
+            raise InvalidInputError(f"{text!r} names no file: write {name}:PATH")
+        if name in ("image", "video"):
+            return Modality.VISION, (read_image if name == "image" else read_video)(rest)
+        modality = parse_modality(_ALIASES.get(name, name))
+        return modality, read_sample(rest, modality)
+    if not text.strip():
+        raise InvalidInputError("empty input: give a file, MODALITY:PATH or text:WORDS")
+    try:
+        there = Path(text).exists() or Path(text).is_symlink()
+    except (OSError, ValueError):
+        there = False
+    if not there:
+        raise InvalidInputError(
+            f"{text[:120]!r} is not a file: write {'text:' + text[:60]!r} for words, or MODALITY:PATH with one of "
+            + ", ".join(_PREFIXES)
+        )
+    modality = modality_of(text)
+    return modality, read_sample(text, modality)
+
+
+def as_sample(value: Any, modality: str | Modality) -> Sample:
+    """Make a validated sample of `modality` from a sample, an array or a path.
+
+    Samples pass through if their modality fits. Arrays: vision uint8 (H, W, 3) RGB, (H, W) grey or (H, W, 4)
+    RGBA, or a PIL picture; depth float (H, W) metres or integer millimetres; thermal (H, W); audio
+    (data, sample_rate), float or integer PCM; IMU (N, 7) t,ax,ay,az,gx,gy,gz or (data (N, 6), times (N,)).
+    str and Path are read from disk, except that for text a str is the words. Raises InvalidInputError.
+    """
+    modality = parse_modality(modality)
+    held = getattr(value, "modality", None)
+    if isinstance(held, Modality):
+        if held is not modality:
+            raise InvalidInputError(f"a {type(value).__name__} cannot be encoded as {modality}")
+        return value
+    if isinstance(value, str) and modality is Modality.TEXT:
+        return TextSample(value)
+    if isinstance(value, (str, Path)):
+        return read_sample(value, modality)
+    converters = {
+        Modality.VISION: _image,
+        Modality.AUDIO: _audio,
+        Modality.DEPTH: _depth,
+        Modality.THERMAL: _thermal,
+        Modality.IMU: _imu,
+    }
+    if modality not in converters:
+        raise InvalidInputError(f"text must be a str, got {type(value).__name__}")
+    return converters[modality](value)
+
+
+def _image(value: Any) -> ImageSample | VideoSample:
+    from PIL import Image
+
+    from imagebind_node.formats.pictures import to_rgb
+
+    if isinstance(value, Image.Image):
+        return ImageSample(to_rgb(value))
+    array = _array(value, "image")
+    array = _single_channel(array)
+    if array.dtype == np.uint8 and array.size and (array.ndim == 2 or array.shape[2:] == (4,)):
+        return ImageSample(to_rgb(Image.fromarray(array)))
+    if array.ndim == 4:
+        raise InvalidInputError("a video array needs frame times: pass VideoSample(data, times)")
+    return ImageSample(array)
+
+
+def _audio(value: Any) -> AudioSample:
+    wanted = "audio must be an AudioSample, a path or a pair (data, sample_rate)"
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise InvalidInputError(f"{wanted}, got {type(value).__name__}")
+    data, rate = value
+    if not isinstance(data, np.ndarray) or not np.isscalar(rate) or isinstance(rate, str):
+        raise InvalidInputError(f"{wanted}, got ({type(data).__name__}, {type(rate).__name__})")
+    return AudioSample(_pcm_to_float(data), int(rate))
+
+
+def _pcm_to_float(data: np.ndarray) -> np.ndarray:
+    if data.dtype == np.uint8:
+        return (data.astype(np.float32) - 128.0) / 128.0
+    if data.dtype.kind == "i":
+        return (data / float(-np.iinfo(data.dtype).min)).astype(np.float32)
+    return data.astype(np.float32, copy=False) if data.dtype.kind == "f" else data
+
+
+def _depth(value: Any, **optics: float) -> DepthSample:
+    array = _single_channel(_array(value, "depth image"))
+    if array.dtype.kind in "iu":
+        metres = array.astype(np.float32) * np.float32(0.001)
+        metres[array <= 0] = np.nan
+        return DepthSample(metres, **optics)
+    with np.errstate(over="ignore"):
+        return DepthSample(array.astype(np.float32, copy=False), **optics)
+
+
+def _thermal(value: Any) -> ThermalSample:
+    array = _single_channel(_array(value, "thermal image"))
+    return ThermalSample(array.astype(np.float32) if array.dtype.kind == "f" else array)
+
+
+def _imu(value: Any) -> ImuSample:
+    if isinstance(value, tuple) and len(value) == 2:
+        data, times = (np.asarray(part) for part in value)
+        if data.dtype.kind not in "fiu" or times.dtype.kind not in "fiu":
+            raise InvalidInputError("IMU data and times must be numbers")
+        return ImuSample(data.astype(np.float32), times.astype(np.float64))
+    return ImuSample(*split_table(_array(value, "IMU data")))
+
+
+def _array(value: Any, what: str) -> np.ndarray:
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
+        got = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
+        raise InvalidInputError(f"{what} must be a sample, a numeric numpy array or a path, got {got}")
+    return value
+
+
+def _single_channel(array: np.ndarray) -> np.ndarray:
+    return array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+
+
+def _kind(path: str | Path) -> str | None:
+    """'image', 'video', 'audio', 'imu', 'text' or None, by the name's ending, else by the first bytes."""
+    suffix = Path(path).suffix.lower()
+    for kind, suffixes in (
+        ("image", IMAGE_SUFFIXES),
+        ("video", VIDEO_SUFFIXES),
+        ("audio", AUDIO_SUFFIXES),
+        ("imu", {".csv"}),
+        ("text", {".txt"}),
+    ):
+        if suffix in suffixes:
+            return kind
+    if suffix in (".npy", ".npz"):
+        return None
+    with (
+        decoding(path, "file", "check its permissions"),
+        regular_file(path, 1 << 62).open("rb") as stream,
+    ):
+        head = stream.read(16)
+    for kind, magics in _MAGIC.items():
+        if head.startswith(magics):
+            return kind
+    if head[:4] == b"RIFF":
+        return {b"WAVE": "audio", b"WEBP": "image", b"AVI ": "video"}.get(head[8:12])
+    return "video" if head[4:8] == b"ftyp" else None
+
+
+_MAGIC = {
+    "image": (
+        b"\xff\xd8\xff",
+        b"\x89PNG\r\n\x1a\n",
+        b"GIF8",
+        b"BM",
+        b"II*\x00",
+        b"MM\x00*",
+    ),
+    "audio": (b"OggS", b"fLaC", b"ID3", b"FORM"),
+    "video": (b"\x1aE\xdf\xa3",),
+}
