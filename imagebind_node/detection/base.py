@@ -33,7 +33,7 @@ class Detector(ABC):
         max_detections: int = 10,
         nms_iou: float = 0.5,
     ) -> Detections:
-        """Boxes in pixels of the picture, best first; empty if nothing reaches `min_score` or there are no classes.
+        """Boxes in pixels of the picture, best first; empty without classes or if none reaches `min_score`.
 
         Raises SpaceMismatchError if `classes` are of another space.
         """

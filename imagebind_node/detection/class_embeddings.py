@@ -1,8 +1,8 @@
 """The swap: a detector's classifier whose rows are embeddings of any modality, replaced while frames flow.
 
-A detector with embedded regions needs only a matrix `W[classes, dim]` to name them. Here `W` holds embeddings of
-sounds, texts, pictures or sums of them; replacing `W` retargets the detector without retraining (ImageBind,
-Girdhar et al. 2023, section 5.2).
+A detector with embedded regions needs only a matrix `W[classes, dim]` to name them. Here `W` holds embeddings
+of sounds, texts, pictures or sums of them; replacing `W` retargets the detector without retraining
+(ImageBind, Girdhar et al. 2023, section 5.2).
 """
 
 from __future__ import annotations
@@ -11,19 +11,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, softmax
 
 from imagebind_node.detection.detections import Detections, Regions, non_maximum_suppression
 from imagebind_node.embedding import Embedding, Space, stack
 from imagebind_node.errors import InvalidInputError
 
+SCORES = ("percentile", "probability")
+
 
 @dataclass(frozen=True)
 class ClassMatrix:
-    """One immutable state of the classifier: labels and the unit rows that belong to them, float32 (C, dim)."""
+    """One immutable state of the classifier; rows are unit vectors.
+
+    labels: C names, `rows` float32 (C, dim) belong to them. negatives: float32 (K, dim), what the classes are
+    not. background: float32 (B, dim), what else there may be in a picture.
+    """
 
     labels: tuple[str, ...]
     rows: np.ndarray
+    negatives: np.ndarray
+    background: np.ndarray
 
 
 class ClassEmbeddings:
@@ -32,47 +40,94 @@ class ClassEmbeddings:
     `replace` may be called from any thread; a frame that is being scored keeps the state it started with, the
     next frame sees the new one, and no frame ever sees half of each.
 
-    The score of a region for a class is the share of unrelated cues that fit the region worse: with `null_bank`,
-    unit rows (M, dim) of unrelated cues, the similarity is standardised by the region's similarities to the bank
-    and mapped through the normal distribution to 0..1. 0.5 is a cue like any other, 0.99 beats 99 % of them, so
-    scores mean the same from one query to the next. Without a bank the score is (1 + cosine) / 2.
+    null_bank: unit rows (M >= 2, dim) of unrelated cues. `score` chooses what a detection's score means:
+
+    - "percentile": how unusual it is for a cue to fit this region so well. The similarity is standardised by
+      the region's similarities to the null bank and mapped through the normal distribution to 0..1 (test
+      normalisation of Auckenthaler et al. 2000). 0.5 is a cue like any other, 0.99 beats 99 % of them, so one
+      threshold serves every query. Without a bank it is (1 + cosine) / 2, not comparable across queries.
+    - "probability": softmax over classes and background rows of similarity / temperature. With one class and
+      no
+      background it is always 1: give background rows.
     """
 
-    def __init__(self, space: Space, null_bank: np.ndarray | None = None) -> None:
-        self.space = space
+    def __init__(
+        self,
+        space: Space,
+        null_bank: np.ndarray | None = None,
+        *,
+        score: str = "percentile",
+        temperature: float = 0.05,
+    ) -> None:
+        if score not in SCORES:
+            raise InvalidInputError(f"unknown score {score!r}: use one of {', '.join(SCORES)}")
+        if not temperature > 0:
+            raise InvalidInputError(f"temperature must be above 0, got {temperature}")
         if null_bank is not None and (
             null_bank.ndim != 2 or null_bank.shape[1] != space.dim or len(null_bank) < 2
         ):
             raise InvalidInputError(f"null bank must be (M >= 2, {space.dim}), got {null_bank.shape}")
+        self.space = space
         self._null_bank = null_bank
-        self._matrix = ClassMatrix((), np.zeros((0, space.dim), np.float32))
+        self._score = score
+        self._temperature = temperature
+        nothing = np.zeros((0, space.dim), np.float32)
+        self._matrix = ClassMatrix((), nothing, nothing, nothing)
 
     @property
     def matrix(self) -> ClassMatrix:
         """The present state; hold on to it while working on one frame."""
         return self._matrix
 
-    def replace(self, labels: Sequence[str], embeddings: Sequence[Embedding | Sequence[Embedding]]) -> None:
+    def replace(
+        self,
+        labels: Sequence[str],
+        embeddings: Sequence[Embedding | Sequence[Embedding]],
+        *,
+        negatives: Sequence[Embedding] = (),
+        background: Sequence[Embedding] = (),
+    ) -> None:
         """Swap in new classes, each an embedding or a list of them (an ensemble, averaged).
 
-        Raises SpaceMismatchError for embeddings of another space and InvalidInputError if labels and embeddings
-        do not pair up or an embedding abstained; the present classes then stay.
+        negatives: a region closer to one of these than to its class is dropped (other animals, when looking
+        for a dog). background: share the probability with the classes, see the class.
+
+        Raises SpaceMismatchError for embeddings of another space and InvalidInputError if labels and
+        embeddings do not pair up, a label comes twice or an embedding abstained; the present classes then
+        stay.
         """
         if len(labels) != len(embeddings):
             raise InvalidInputError(f"{len(labels)} labels for {len(embeddings)} class embeddings")
-        rows = np.zeros((len(labels), self.space.dim), np.float32)
-        for row, (label, members) in zip(rows, zip(labels, embeddings)):
+        if len(set(labels)) != len(labels):
+            raise InvalidInputError(
+                "a class label comes twice: give its embeddings as one list, they are averaged"
+            )
+        self._matrix = ClassMatrix(
+            labels=tuple(labels),
+            rows=self._rows([(f"class {label!r}", e) for label, e in zip(labels, embeddings, strict=True)]),
+            negatives=self._rows([("a negative", e) for e in negatives]),
+            background=self._rows([("the background", e) for e in background]),
+        )
+
+    def _rows(self, named: Sequence[tuple[str, Embedding | Sequence[Embedding]]]) -> np.ndarray:
+        rows = np.zeros((len(named), self.space.dim), np.float32)
+        for row, (name, members) in zip(rows, named, strict=True):
             ensemble = [members] if isinstance(members, Embedding) else list(members)
-            if any(member.abstained for member in ensemble):
-                raise InvalidInputError(
-                    f"the cue for class {label!r} abstained: too little evidence to search for it"
-                )
             for member in ensemble:
                 self.space.require_same(member.space)
+                if member.abstained:
+                    raise InvalidInputError(
+                        f"the cue for {name} abstained: too little evidence to search for it"
+                    )
             mean = stack(ensemble).mean(0)
-            row[:] = mean / np.linalg.norm(mean)
+            length = np.linalg.norm(mean)
+            if length < 1e-6:
+                raise InvalidInputError(
+                    f"the embeddings for {name} cancel out: nothing is left to search for"
+                )
+            row[:] = mean / length
         rows.flags.writeable = False
-        self._matrix = ClassMatrix(tuple(labels), rows)
+        return rows
 
     def clear(self) -> None:
         """Drop all classes: nothing is detected until the next `replace`."""
@@ -82,33 +137,61 @@ class ClassEmbeddings:
         """Cosine of every region (N, dim) with every class: float32 (N, C)."""
         return regions @ (matrix or self._matrix).rows.T
 
-    def scores(self, regions: np.ndarray, similarities: np.ndarray) -> np.ndarray:
-        """Calibrated scores, 0 to 1, float32 (N, C), of `similarities` of `regions` (see the class)."""
+    def deviations(self, regions: np.ndarray, similarities: np.ndarray) -> np.ndarray:
+        """How many standard deviations `similarities` of `regions` lie above those of the null bank: (N, C).
+
+        Without a bank the similarities themselves. Orders regions as the percentile does, and never
+        saturates.
+        """
+        if self._null_bank is None:
+            return similarities
+        null = regions @ self._null_bank.T
+        return (similarities - null.mean(1, keepdims=True)) / np.maximum(null.std(1, keepdims=True), 1e-6)
+
+    def scores(
+        self, regions: np.ndarray, similarities: np.ndarray, matrix: ClassMatrix | None = None
+    ) -> np.ndarray:
+        """Scores, 0 to 1, float32 (N, C), of `similarities` of `regions` (see the class)."""
+        if self._score == "probability":
+            return self.probabilities(regions, similarities, matrix)
         if self._null_bank is None:
             return (1.0 + similarities) / 2.0
-        null = regions @ self._null_bank.T
-        deviation = np.maximum(null.std(1, keepdims=True), 1e-6)
-        return ndtr((similarities - null.mean(1, keepdims=True)) / deviation).astype(np.float32)
+        return ndtr(self.deviations(regions, similarities)).astype(np.float32)
+
+    def probabilities(
+        self, regions: np.ndarray, similarities: np.ndarray, matrix: ClassMatrix | None = None
+    ) -> np.ndarray:
+        """Softmax over classes and background rows at the temperature, the classes' part: float32 (N, C)."""
+        background = regions @ (matrix or self._matrix).background.T
+        logits = np.concatenate([similarities, background], axis=1) / self._temperature
+        return softmax(logits, axis=1)[:, : similarities.shape[1]].astype(np.float32)
 
     def detect(
         self, regions: Regions, *, min_score: float = 0.0, max_detections: int = 10, nms_iou: float = 0.5
     ) -> Detections:
-        """Name regions by their best class; drop scores under `min_score` and overlapping boxes of one class."""
+        """Name regions by their best class; drop scores under `min_score` and overlapping boxes of one class.
+
+        Abstention is the empty result: no region reaches `min_score`.
+        """
         matrix = self._matrix
         if not len(regions) or not matrix.labels:
             return Detections.empty()
         similarities = self.similarities(regions.embeddings, matrix)
-        scores = self.scores(regions.embeddings, similarities)
-        best = similarities.argmax(1)
         pick = np.arange(len(regions))
-        similarity, score = similarities[pick, best], scores[pick, best]
+        best = similarities.argmax(1)
+        rank = self.deviations(regions.embeddings, similarities)[pick, best]
+        score = self.scores(regions.embeddings, similarities, matrix)[pick, best]
+        similarity = similarities[pick, best]
+        good = score >= min_score
+        if len(matrix.negatives):
+            good &= similarity >= (regions.embeddings @ matrix.negatives.T).max(1)
+        if self._score == "probability":
+            rank = score
         kept: list[int] = []
         for class_id in range(len(matrix.labels)):
-            members = np.flatnonzero((best == class_id) & (score >= min_score))
-            kept += members[
-                non_maximum_suppression(regions.boxes[members], similarity[members], nms_iou)
-            ].tolist()
-        kept = sorted(kept, key=lambda i: -similarity[i])[:max_detections]
+            members = np.flatnonzero((best == class_id) & good)
+            kept += members[non_maximum_suppression(regions.boxes[members], rank[members], nms_iou)].tolist()
+        kept = sorted(kept, key=lambda i: -rank[i])[:max_detections]
         return Detections(
             boxes=regions.boxes[kept],
             scores=score[kept],

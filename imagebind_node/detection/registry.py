@@ -44,9 +44,9 @@ def default_detector(model: str) -> str:
 def load_detector(name: str, encoder: Encoder | None = None, **options: Any) -> Detector:
     """Build the detector called `name` on top of `encoder` (`owlvit` brings its own weights and takes None).
 
-    options: the keyword arguments of the backend's factory, see docs/detection.md. Raises InvalidInputError for an
-    unknown name or option, UnsupportedModalityError if the encoder lacks the vision tower, ModelFileError for
-    missing weights and MissingDependencyError for a missing extra.
+    options: the keyword arguments of the backend's factory, see docs/detection.md. Raises InvalidInputError
+    for an unknown name or option, UnsupportedModalityError if the encoder lacks the vision tower,
+    ModelFileError for missing weights and MissingDependencyError for a missing extra.
     """
     if name not in detector_names():
         raise InvalidInputError(f"unknown detector {name!r}: use one of {', '.join(detector_names())}")
