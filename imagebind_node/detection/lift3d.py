@@ -12,7 +12,7 @@ import numpy as np
 from imagebind_node.errors import InvalidInputError
 
 LOG_BIN = 0.03  # width of a depth histogram bin: 3 % of the depth
-SPARSE = 0.025  # a bin with less than this share of the weighted pixels separates surfaces
+SPARSE = 0.015  # a bin with less than this share of the weighted pixels separates surfaces
 DOMINANT = 0.3  # a surface counts as the thing if it holds this share of the box's weighted depth pixels
 
 
