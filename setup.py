@@ -93,7 +93,7 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (str(SHARE), ["package.xml", "LICENSE", "NOTICE"]),
-        *files_under("launch", "config", "models"),
+        *files_under("launch", "config", "models", "demo"),
     ],
     install_requires=BASE,
     extras_require=EXTRAS,
