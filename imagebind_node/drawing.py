@@ -16,7 +16,7 @@ from imagebind_node.samples import AudioSample
 COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
 EXPECTED = (255, 255, 255)
 _INK, _PAPER = (24, 24, 28), (250, 250, 248)
-_STRIP_RATE = 16000
+_STRIP_RATE, _STRIP_WINDOW = 16000, 512
 _STRIP_BANDS, _STRIP_FLOOR_DB = 96, -60.0
 
 
@@ -74,7 +74,8 @@ def spectrogram(sample: AudioSample, width: int, height: int) -> np.ndarray:
     """Log spectrogram of a cue, low frequencies at the bottom on a mel scale: uint8 (height, width, 3)."""
     mono = sample.data if sample.data.ndim == 1 else sample.data.mean(1)
     mono = resample_poly(mono, _STRIP_RATE, sample.sample_rate)
-    _, _, spectrum = stft(mono, _STRIP_RATE, nperseg=512, noverlap=352, boundary=None, padded=True)
+    mono = np.pad(mono, (0, max(0, _STRIP_WINDOW - len(mono))))
+    _, _, spectrum = stft(mono, _STRIP_RATE, nperseg=_STRIP_WINDOW, noverlap=352, boundary=None, padded=True)
     mels = np.linspace(0, 2595 * np.log10(1 + _STRIP_RATE / 2 / 700), _STRIP_BANDS)
     hertz = 700 * (10 ** (mels / 2595) - 1)
     rows = np.interp(hertz, np.linspace(0, _STRIP_RATE / 2, len(spectrum)), np.arange(len(spectrum)))

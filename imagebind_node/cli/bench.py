@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--stages", metavar="A,B", help=f"of {', '.join(STAGES)} (default: all)")
     parser.add_argument(
-        "--hop", type=positive_float, default=0.25, metavar="S", help="seconds of new sound a hop"
+        "--hop", type=positive_float, default=0.1, metavar="S", help="seconds of new sound a hop"
     )
     add_model_arguments(parser)
 
@@ -146,7 +146,7 @@ def _detection(encoder: Encoder, args: argparse.Namespace) -> Callable[[], Any]:
     from imagebind_node.detection.registry import default_detector, load_detector
 
     detector = load_detector(default_detector(args.model), encoder)
-    classes = detector.new_classes()
+    classes = detector.classes()
     frame = _frame()
     classes.replace(["picture"], encoder.encode(Modality.VISION, [frame]))
     return lambda: detector.detect(frame, classes)

@@ -37,7 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to look for; repeat for more classes",
     )
     parser.add_argument("--label", action="append", metavar="NAME", help="name of a query, in the same order")
-    parser.add_argument("--out", type=Path, metavar="PNG", help="write the picture with boxes")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="PNG",
+        help="write the picture with boxes, over a heat map if there is one query",
+    )
     parser.add_argument(
         "--detector", metavar="NAME", help="concept, dense, crops or owlvit (default: by model)"
     )
@@ -56,18 +61,18 @@ def run(args: argparse.Namespace) -> int:
         raise InvalidInputError(f"--out {args.out}: write a .png or .jpg")
     image = read_image(args.image)
 
-    from imagebind_node.detection.classes import new_classes
     from imagebind_node.detection.registry import default_detector, load_detector
 
     encoder = load_model(args, frozenset([Modality.VISION]).union(*(query.modalities for query in queries)))
     embeddings = [query.embed(encoder) for query in queries]
     detector = load_detector(args.detector or default_detector(args.model), encoder)
-    classes = new_classes(detector)
+    classes = detector.classes()
     active = [(label, e) for label, e in zip(labels, embeddings) if not e.abstained]
     classes.replace([label for label, _ in active], [e for _, e in active])
     found = detector.detect(image, classes, min_score=args.min_score, max_detections=args.max)
     if args.out is not None:
-        _write(args.out, image, found, labels)
+        heat = detector.similarity_map(image, active[0][1]) if len(active) == 1 else None
+        _write(args.out, image, found, labels, heat)
     if args.json:
         print_json(
             "detect",
@@ -113,21 +118,19 @@ def _detections(found: Detections) -> list[dict]:
     ]
 
 
-def _write(path: Path, image: ImageSample, found: Detections, labels: list[str]) -> None:
-    from imagebind_node.drawing import COLOURS, LabelledBox, draw_boxes
+def _write(
+    path: Path, image: ImageSample, found: Detections, labels: list[str], heat: np.ndarray | None
+) -> None:
+    from PIL import Image
+
+    from imagebind_node.drawing import COLOURS, LabelledBox, draw_boxes, overlay_heat
 
     boxes = [
         LabelledBox(box, f"{label} {score:.2f}", COLOURS[labels.index(label) % len(COLOURS)])
         for label, score, box in zip(found.labels, found.scores, found.boxes)
     ]
-    write_picture(path, draw_boxes(image.data, boxes[::-1]))
-
-
-def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write a uint8 RGB picture; raises InvalidInputError if the place cannot be written to."""
-    from PIL import Image
-
+    picture = image.data if heat is None else overlay_heat(image.data, heat)
     try:
-        Image.fromarray(picture).save(path)
+        Image.fromarray(draw_boxes(picture, boxes[::-1])).save(path)
     except OSError as error:
         raise InvalidInputError(f"cannot write {path}: {error.strerror or error}") from None
