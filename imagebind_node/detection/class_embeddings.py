@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtr, softmax
+from scipy.special import expit, ndtr, softmax
 
 from imagebind_node.detection.detections import Detections, Regions, non_maximum_suppression
 from imagebind_node.embedding import Embedding, Space, stack
 from imagebind_node.errors import InvalidInputError
 
-SCORES = ("percentile", "probability")
+if TYPE_CHECKING:
+    from imagebind_node.bridge import Bridge
+
+SCORES = ("percentile", "probability", "sigmoid")
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,10 @@ class ClassMatrix:
 
 
 class ClassEmbeddings:
-    """A replaceable classifier over region embeddings of one space.
+    """A replaceable classifier over region embeddings.
+
+    space: where class embeddings come from, and regions live, unless `bridge` maps the classes of `space`,
+    its source, into the regions' space, its target.
 
     `replace` may be called from any thread; a frame that is being scored keeps the state it started with, the
     next frame sees the new one, and no frame ever sees half of each.
@@ -58,20 +65,24 @@ class ClassEmbeddings:
         *,
         score: str = "percentile",
         temperature: float = 0.05,
+        bridge: Bridge | None = None,
     ) -> None:
         if score not in SCORES:
             raise InvalidInputError(f"unknown score {score!r}: use one of {', '.join(SCORES)}")
         if not temperature > 0:
             raise InvalidInputError(f"temperature must be above 0, got {temperature}")
-        if null_bank is not None and (
-            null_bank.ndim != 2 or null_bank.shape[1] != space.dim or len(null_bank) < 2
-        ):
-            raise InvalidInputError(f"null bank must be (M >= 2, {space.dim}), got {null_bank.shape}")
+        if bridge is not None:
+            bridge.source.require_same(space)
+        dim = space.dim if bridge is None else bridge.target.dim
+        if null_bank is not None and (null_bank.ndim != 2 or null_bank.shape[1] != dim or len(null_bank) < 2):
+            raise InvalidInputError(f"null bank must be (M >= 2, {dim}), got {null_bank.shape}")
         self.space = space
+        self._bridge = bridge
+        self._dim = dim
         self._null_bank = null_bank
         self._score = score
         self._temperature = temperature
-        nothing = np.zeros((0, space.dim), np.float32)
+        nothing = np.zeros((0, dim), np.float32)
         self._matrix = ClassMatrix((), nothing, nothing, nothing)
 
     @property
@@ -110,7 +121,7 @@ class ClassEmbeddings:
         )
 
     def _rows(self, named: Sequence[tuple[str, Embedding | Sequence[Embedding]]]) -> np.ndarray:
-        rows = np.zeros((len(named), self.space.dim), np.float32)
+        rows = np.zeros((len(named), self._dim), np.float32)
         for row, (name, members) in zip(rows, named, strict=True):
             ensemble = [members] if isinstance(members, Embedding) else list(members)
             for member in ensemble:
@@ -119,6 +130,8 @@ class ClassEmbeddings:
                     raise InvalidInputError(
                         f"the cue for {name} abstained: too little evidence to search for it"
                     )
+            if self._bridge is not None:
+                ensemble = [self._bridge.map(member) for member in ensemble]
             mean = stack(ensemble).mean(0)
             length = np.linalg.norm(mean)
             if length < 1e-6:
@@ -148,12 +161,8 @@ class ClassEmbeddings:
         null = regions @ self._null_bank.T
         return (similarities - null.mean(1, keepdims=True)) / np.maximum(null.std(1, keepdims=True), 1e-6)
 
-    def scores(
-        self, regions: np.ndarray, similarities: np.ndarray, matrix: ClassMatrix | None = None
-    ) -> np.ndarray:
-        """Scores, 0 to 1, float32 (N, C), of `similarities` of `regions` (see the class)."""
-        if self._score == "probability":
-            return self.probabilities(regions, similarities, matrix)
+    def percentiles(self, regions: np.ndarray, similarities: np.ndarray) -> np.ndarray:
+        """Percentile scores, 0 to 1, float32 (N, C), of `similarities` of `regions` (N, dim), see the class."""
         if self._null_bank is None:
             return (1.0 + similarities) / 2.0
         return ndtr(self.deviations(regions, similarities)).astype(np.float32)
@@ -174,19 +183,19 @@ class ClassEmbeddings:
         Abstention is the empty result: no region reaches `min_score`.
         """
         matrix = self._matrix
-        if not len(regions) or not matrix.labels:
+        if not matrix.labels:
+            return Detections.empty()
+        regions = regions.for_classes(matrix.rows)
+        if not len(regions):
             return Detections.empty()
         similarities = self.similarities(regions.embeddings, matrix)
+        ranks, scores = self._assess(regions, similarities, matrix)
         pick = np.arange(len(regions))
         best = similarities.argmax(1)
-        rank = self.deviations(regions.embeddings, similarities)[pick, best]
-        score = self.scores(regions.embeddings, similarities, matrix)[pick, best]
-        similarity = similarities[pick, best]
+        rank, score, similarity = ranks[pick, best], scores[pick, best], similarities[pick, best]
         good = score >= min_score
         if len(matrix.negatives):
             good &= similarity >= (regions.embeddings @ matrix.negatives.T).max(1)
-        if self._score == "probability":
-            rank = score
         kept: list[int] = []
         for class_id in range(len(matrix.labels)):
             members = np.flatnonzero((best == class_id) & good)
@@ -197,4 +206,21 @@ class ClassEmbeddings:
             scores=score[kept],
             labels=tuple(matrix.labels[best[i]] for i in kept),
             similarities=similarity[kept],
+        )
+
+    def _assess(
+        self, regions: Regions, similarities: np.ndarray, matrix: ClassMatrix
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What orders the regions, and their scores: both (N, C)."""
+        if self._score == "probability":
+            probabilities = self.probabilities(regions.embeddings, similarities, matrix)
+            return probabilities, probabilities
+        if self._score == "sigmoid":
+            if regions.logit_shift is None or regions.logit_scale is None:
+                raise InvalidInputError("score 'sigmoid' needs a detector with a logit head, such as owlvit")
+            logits = (similarities + regions.logit_shift[:, None]) * regions.logit_scale[:, None]
+            return logits, expit(logits)
+        return (
+            self.deviations(regions.embeddings, similarities),
+            self.percentiles(regions.embeddings, similarities),
         )

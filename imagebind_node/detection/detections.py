@@ -46,14 +46,25 @@ class Regions:
 
     boxes: float32 (N, 4) pixels, x0, y0, x1, y1. embeddings: float32 (N, dim), L2-normalised.
     objectness: float32 (N,), 0 to 1, the proposal network's belief that there is a thing at all.
+    logit_shift, logit_scale: float32 (N,), for detectors whose own head turns a cosine into a logit,
+    (cosine + shift) * scale (OWL-ViT, Minderer et al. 2022); else None.
     """
 
     boxes: np.ndarray
     embeddings: np.ndarray
     objectness: np.ndarray
+    logit_shift: np.ndarray | None = None
+    logit_scale: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def for_classes(self, rows: np.ndarray) -> Regions:
+        """The regions to score for the class rows (C, dim).
+
+        The same for all classes, unless boxes are cut out of a map of similarities (see detection/dense.py).
+        """
+        return self
 
 
 def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:

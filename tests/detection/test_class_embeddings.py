@@ -50,7 +50,7 @@ def test_percentile_is_the_share_of_null_cues_that_fit_worse():
     regions = unit(rng, 50)
     classes = ClassEmbeddings(SPACE, unit(rng, 2000))
     fresh = unit(rng, 2000)
-    scores = classes.scores(regions, regions @ fresh.T)
+    scores = classes.percentiles(regions, regions @ fresh.T)
     for threshold in (0.5, 0.9, 0.99):
         assert (scores >= threshold).mean() == pytest.approx(1 - threshold, abs=0.01)
 
@@ -74,7 +74,7 @@ def test_percentile_is_standardised_by_region_not_by_raw_cosine():
 def test_scores_match_a_literal_loop():
     rng = np.random.default_rng(3)
     regions, bank, cue = unit(rng, 4), unit(rng, 30), unit(rng, 1)
-    scores = ClassEmbeddings(SPACE, bank).scores(regions, regions @ cue.T)
+    scores = ClassEmbeddings(SPACE, bank).percentiles(regions, regions @ cue.T)
     for i, region in enumerate(regions):
         null = [float(region @ row) for row in bank]
         mean = sum(null) / 30
