@@ -2,5 +2,5 @@
 
 from imagebind_node.nodes.environment import prepare
 
-# Before any module below imports rclpy, which reads the environment once.
+# Before any module in here imports rclpy.
 prepare()

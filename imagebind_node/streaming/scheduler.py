@@ -17,6 +17,7 @@ class _Lane:
     name: str
     period: float
     work: Callable[[], None]
+    limit: bool = True
     deadline: float = 0.0
     pending: bool = False
     not_before: float = 0.0
@@ -42,9 +43,13 @@ class Scheduler:
         self._stopping = False
         self._thread: threading.Thread | None = None
 
-    def add(self, name: str, rate: float, work: Callable[[], None]) -> None:
-        """Add a lane that runs at most `rate` times a second (0: as often as there is data)."""
-        self._lanes[name] = _Lane(name, 1.0 / rate if rate > 0 else 0.0, work)
+    def add(self, name: str, rate: float, work: Callable[[], None], *, limit: bool = True) -> None:
+        """Add a lane whose work should run `rate` times a second; 0: whenever there is data, before all others.
+
+        limit: hold work back until its period is over. False where the caller thins its data (RateGate): then
+        the rate only sets the deadline, and data that was let in never waits for an idle thread.
+        """
+        self._lanes[name] = _Lane(name, 1.0 / rate if rate > 0 else 0.0, work, limit)
 
     def notify(self, name: str) -> None:
         """Say that new data waits for lane `name`. Cheap; callable from any thread."""
@@ -88,7 +93,7 @@ class Scheduler:
                 assert lane is not None
                 lane.pending = False
                 started = self._clock()
-                lane.not_before = started + lane.period
+                lane.not_before = started + lane.period if lane.limit else 0.0
             try:
                 lane.work()
             except Exception as error:  # noqa: BLE001 - one bad sample must not end the stream; it is reported

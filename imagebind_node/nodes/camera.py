@@ -1,0 +1,70 @@
+"""Camera node: an OpenCV device, file or stream on `camera/image_raw`.
+
+ros2 run imagebind_node camera --ros-args -p source:=0 -p fps:=15.0
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from imagebind_node.nodes.driver import CAMERA_TOPIC, DriverNode
+from imagebind_node.nodes.executor import run
+from imagebind_node.nodes.parameters import Setting
+from imagebind_node.sensors.base import SensorStats
+from imagebind_node.sensors.camera import Camera, CameraConfig
+
+SETTINGS = [
+    Setting("source", "0", "Device number, device path, video file, image sequence (%04d.png) or URL."),
+    Setting("width", 0, "Pixels to ask a device for; 0: its own.", 0, 16384),
+    Setting("height", 0, "Pixels to ask a device for; 0: its own.", 0, 16384),
+    Setting(
+        "fps", 0.0, "Frames a second to ask a device for, or to play a file at; 0: its own.", 0.0, 1000.0
+    ),
+    Setting("loop", False, "Start a file over at its end."),
+    Setting("frame_id", "camera_optical_frame", "Coordinate frame of the pictures (REP-105)."),
+    Setting("read_timeout", 1.0, "Seconds without a picture that count as an error.", 0.1, 60.0, live=True),
+]
+
+
+class CameraNode(DriverNode):
+    """Publishes pictures with their time of capture; survives the loss of the device."""
+
+    def __init__(self, name: str = "camera", **options: Any) -> None:
+        super().__init__(name, SETTINGS, [CAMERA_TOPIC], **options)
+        self._camera: Camera | None = None
+
+    def configure(self) -> None:
+        names = ("source", "width", "height", "fps", "loop", "frame_id")
+        config = CameraConfig(**{name: self.settings[name] for name in names})
+        self._camera = Camera(config, self.now)
+        super().configure()
+
+    def cleanup(self) -> None:
+        super().cleanup()
+        self._camera = None
+
+    def drive(self, stop: threading.Event) -> None:
+        camera = self._camera
+        assert camera is not None
+        with camera:
+            while not stop.is_set():
+                if camera.stats.state == "ended":
+                    self.get_logger().info(f"{camera.name} has ended")
+                    stop.wait()
+                    return
+                self.emit_image(camera.read_latest(self.settings["read_timeout"]))
+
+    def stats(self) -> SensorStats | None:
+        return self._camera.stats if self._camera else None
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Entry point of the executable `camera`."""
+    return run(lambda: [CameraNode()], args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""Detector node: what the query embedding means gets boxes in the camera's picture.
+
+The query is the live `embedding/audio`, or what `~/set_query` has pinned.
+
+    ros2 run imagebind_node detector --ros-args -p min_score:=0.9
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from imagebind_node.nodes import qos
+from imagebind_node.nodes.base import ManagedNode
+from imagebind_node.nodes.detection_output import DetectionOutput
+from imagebind_node.nodes.diagnostics import OK, WARN, Report
+from imagebind_node.nodes.executor import run
+from imagebind_node.nodes.models import load_model
+from imagebind_node.nodes.parameters import Setting, model_settings
+from imagebind_node.nodes.picture_input import PictureInput
+from imagebind_node.nodes.query import QueryState
+from imagebind_node.nodes.requests import Requests
+from imagebind_node.samples import ImageSample, Modality
+from imagebind_node.streaming.scheduler import Scheduler
+from imagebind_node.streaming.statistics import RateMeter, StageTimes
+
+SETTINGS = [
+    *model_settings(["vision", "audio", "text"]),
+    Setting("detector", "", "Detector backend; empty for the one that goes with the model."),
+    Setting("rate", 5.0, "Frames searched a second at most; 0: all.", 0.0, 1000.0, live=True),
+    Setting(
+        "max_age", 0.5, "Seconds after capture at which a frame is dropped; 0: never.", 0.0, 60.0, live=True
+    ),
+    Setting("cue_timeout", 1.0, "Seconds after which a live cue no longer counts.", 0.05, 600.0, live=True),
+    Setting("min_score", 0.5, "Detections below this score are not published.", 0.0, 1.0, live=True),
+    Setting("max_detections", 10, "Detections in one frame at most.", 1, 1000, live=True),
+    Setting("nms_iou", 0.5, "Overlap from which the weaker of two boxes is dropped.", 0.0, 1.0, live=True),
+    Setting("live_label", "", "Class name of the live cue; empty: what the encoder recognised.", live=True),
+    Setting(
+        "transport",
+        "auto",
+        "Picture transport; auto takes the compressed topic while nobody publishes the raw one.",
+        choices=("auto", "raw", "compressed"),
+    ),
+]
+FRAMES, RESCORE = "frames", "rescore"
+_CUE_TOPIC = "embedding/audio"
+_CUE_CHECK_PERIOD = 0.1
+
+
+class DetectorNode(ManagedNode):
+    """Searches frames for the classes of its query, on one inference thread."""
+
+    def __init__(self, name: str = "detector", **options: Any) -> None:
+        super().__init__(name, SETTINGS, **options)
+        self._encoder: Any = None
+        self._detector: Any = None
+        self._query: QueryState | None = None
+        self._output: DetectionOutput | None = None
+        self._frames: PictureInput | None = None
+        self._scheduler: Scheduler | None = None
+        self._requests: Requests | None = None
+        self._service: Any = None
+        self._cue_timer: Any = None
+        self._stop_listening: Any = None
+        self._newest: tuple[ImageSample, Any] | None = None
+        self._published, self._latency = RateMeter(), StageTimes()
+
+    def configure(self) -> None:
+        from imagebind_msgs.srv import SetQuery
+
+        from imagebind_node.detection.registry import default_detector, load_detector
+
+        self._encoder = load_model(self.settings)
+        backend = self.settings["detector"] or default_detector(self.settings["model"])
+        self._detector = load_detector(backend, self._encoder)
+        self._encoder.space.require_same(self._detector.space)
+        self._query = QueryState(self, self._encoder, self._detector)
+        self._output = DetectionOutput(self, self._detector)
+        self._service = self.create_service(SetQuery, "~/set_query", self._on_set_query)
+        self.diagnostics.add("detection", self._report)
+        self.get_logger().info(f"detector {backend} in space {self._detector.space.id}")
+
+    def activate(self) -> None:
+        from imagebind_msgs.msg import Embedding
+
+        scheduler = self._scheduler = Scheduler(self.errors.add)
+        self._requests = Requests(scheduler)
+        rate = self.settings["rate"]
+        scheduler.add(RESCORE, 0.0, self._rescore)
+        scheduler.add(FRAMES, rate, self._search_frame, limit=False)
+        self._frames = PictureInput(
+            self,
+            Modality.VISION,
+            lambda: scheduler.notify(FRAMES),
+            rate=rate,
+            transport=self.settings["transport"],
+        )
+        scheduler.start()
+        self._frames.open()
+        name = self.resolve_topic_name(_CUE_TOPIC)
+        if self.exchange.has_producer(name):
+            self._stop_listening = self.exchange.listen(name, self._guarded_cue)
+        else:
+            self.subscription(Embedding, _CUE_TOPIC, self._on_cue_message, qos.RESULT)
+        self._cue_timer = self.create_timer(_CUE_CHECK_PERIOD, self._check_cue_age)
+        self._query.publish()
+
+    def deactivate(self) -> None:
+        if self._stop_listening is not None:
+            self._stop_listening()
+        if self._cue_timer is not None:
+            self.destroy_timer(self._cue_timer)
+        if self._frames is not None:
+            self._frames.close()
+        if self._requests is not None:
+            self._requests.close()
+        if self._scheduler is not None:
+            self._scheduler.stop()
+        self._stop_listening = self._cue_timer = self._frames = None
+        self._scheduler = self._requests = self._newest = None
+
+    def cleanup(self) -> None:
+        self.diagnostics.remove("detection")
+        if self._service is not None:
+            self.destroy_service(self._service)
+        self._service = self._query = self._output = self._detector = self._encoder = None
+
+    def _search_frame(self) -> None:
+        assert self._frames is not None
+        self._frames.gate.rate = self.settings["rate"]
+        sample = self._frames.take(self.settings["max_age"])
+        if sample is not None:
+            self._newest = sample, self._detector.regions(sample)
+            self._score(*self._newest)
+
+    def _rescore(self) -> None:
+        """The query has changed: search the newest frame again, from the regions at hand."""
+        if self._newest is not None:
+            self._score(*self._newest)
+
+    def _score(self, sample: ImageSample, regions: Any) -> None:
+        assert self._query is not None
+        assert self._output is not None
+        found = self._query.classes.detect(
+            regions,
+            min_score=self.settings["min_score"],
+            max_detections=self.settings["max_detections"],
+            nms_iou=self.settings["nms_iou"],
+        )
+        self._output.publish(sample, found, self._query.embeddings())
+        self._published.tick()
+        if sample.stamp > 0:
+            self._latency.add((self.now() - sample.stamp) / 1e9)
+
+    def _on_cue_message(self, message: Any) -> None:
+        from imagebind_node.nodes.conversions import embedding
+
+        self._on_cue(embedding(message, self._detector.space))
+
+    def _guarded_cue(self, cue: Any) -> None:
+        # Called on the encoder's thread, which must not suffer from a cue that we refuse.
+        try:
+            self._detector.space.require_same(cue.space)
+            self._on_cue(cue)
+        except Exception as error:  # noqa: BLE001 - reported
+            self.errors.add(_CUE_TOPIC, error)
+
+    def _on_cue(self, cue: Any) -> None:
+        scheduler = self._scheduler
+        if self._query.hear(cue) and scheduler is not None:
+            scheduler.notify(RESCORE)
+
+    def _check_cue_age(self) -> None:
+        if self._query.expire(self.now(), self.settings["cue_timeout"]):
+            self._scheduler.notify(RESCORE)
+
+    async def _on_set_query(self, request: Any, response: Any) -> Any:
+        query, scheduler, requests = self._query, self._scheduler, self._requests
+        try:
+            if requests is None:
+                raise self.inactive_error()
+            response.message = await requests.call(lambda: query.set(request))
+            response.success = True
+            scheduler.notify(RESCORE)
+        except Exception as error:  # noqa: BLE001 - the client gets it, and the log
+            self.errors.add("set_query", error)
+            response.success, response.message = False, " ".join(str(error).split())
+        return response
+
+    def _report(self) -> Report:
+        frames, scheduler = self._frames, self._scheduler
+        if frames is None or scheduler is None:
+            return Report(OK, "inactive")
+        work = scheduler.times(FRAMES)
+        values = {
+            "query": ", ".join(self._query.classes.matrix.labels) or "none (abstaining)",
+            "query source": self._query.source,
+            "input rate (Hz)": frames.arrivals.rate(),
+            "input age (s)": frames.arrivals.age(),
+            "detection rate (Hz)": self._published.rate(),
+            "latency p50 (ms)": self._latency.percentile(50) * 1e3,
+            "latency p95 (ms)": self._latency.percentile(95) * 1e3,
+            "search p50 (ms)": work.percentile(50) * 1e3,
+            "search p95 (ms)": work.percentile(95) * 1e3,
+            "received": frames.received,
+            "dropped": frames.dropped,
+            "too old": frames.stale,
+            "errors": sum(self.errors.counts.values()),
+            "last error": next(reversed(self.errors.last.values()), ""),
+        }
+        if frames.received and frames.arrivals.rate() == 0:
+            return Report(WARN, f"{frames.topic} has fallen silent", values)
+        return Report(OK, "searching" if self._query.classes.matrix.labels else "abstaining", values)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Entry point of the executable `detector`."""
+    return run(lambda: [DetectorNode()], args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""Encoder node: sensor topics in, `embedding/<modality>` out.
+
+ros2 run imagebind_node encoder --ros-args -p modalities:="['vision', 'audio']"
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from imagebind_node.nodes import qos
+from imagebind_node.nodes.audio_input import AudioInput
+from imagebind_node.nodes.base import ManagedNode
+from imagebind_node.nodes.conversions import embedding_message
+from imagebind_node.nodes.diagnostics import OK, WARN, Report
+from imagebind_node.nodes.executor import run
+from imagebind_node.nodes.models import load_model, model_name
+from imagebind_node.nodes.parameters import Setting, model_settings
+from imagebind_node.nodes.picture_input import TOPICS, PictureInput
+from imagebind_node.nodes.requests import Requests
+from imagebind_node.samples import Modality
+from imagebind_node.streaming.scheduler import Scheduler
+from imagebind_node.streaming.statistics import RateMeter, StageTimes
+
+SETTINGS = [
+    *model_settings(["vision", "audio", "depth", "thermal", "text"]),
+    Setting("rate.vision", 15.0, "Camera frames encoded a second at most; 0: all.", 0.0, 1000.0, live=True),
+    Setting("rate.depth", 10.0, "Depth frames encoded a second at most; 0: all.", 0.0, 1000.0, live=True),
+    Setting("rate.thermal", 10.0, "Thermal frames encoded a second at most; 0: all.", 0.0, 1000.0, live=True),
+    Setting("hop", 0.1, "Seconds of new sound from one audio embedding to the next.", 0.02, 10.0),
+    Setting(
+        "max_age", 0.5, "Seconds after capture at which a sample is dropped; 0: never.", 0.0, 60.0, live=True
+    ),
+    Setting(
+        "transport",
+        "auto",
+        "Picture transport; auto takes the compressed topic while nobody publishes the raw one.",
+        choices=("auto", "raw", "compressed"),
+    ),
+    Setting("audio_reliable", True, "Ask for reliable audio; false for drivers that publish best effort."),
+]
+
+
+class EncoderNode(ManagedNode):
+    """Encodes the newest sample of each modality on one inference thread, by deadline."""
+
+    def __init__(self, name: str = "encoder", **options: Any) -> None:
+        super().__init__(name, SETTINGS, **options)
+        self._encoder: Any = None
+        self._scheduler: Scheduler | None = None
+        self._requests: Requests | None = None
+        self._service: Any = None
+        self._pictures: dict[Modality, PictureInput] = {}
+        self._audio: AudioInput | None = None
+        self._outputs: dict[Modality, Any] = {}
+        self._latency: dict[Modality, StageTimes] = {}
+        self._published: dict[Modality, RateMeter] = {}
+        self._withdraw: list[Any] = []
+
+    def configure(self) -> None:
+        from imagebind_msgs.msg import Embedding
+        from imagebind_msgs.srv import Encode
+
+        self._encoder = load_model(self.settings)
+        streamed = [m for m in (*TOPICS, Modality.AUDIO) if m in self._encoder.modalities]
+        for modality in streamed:
+            topic = f"embedding/{modality}"
+            self._outputs[modality] = self.publisher(Embedding, topic, qos.RESULT)
+            self._latency[modality], self._published[modality] = StageTimes(), RateMeter()
+            self._withdraw.append(self.exchange.announce(self.resolve_topic_name(topic)))
+            self.diagnostics.add(str(modality), lambda m=modality: self._report(m))
+        self._service = self.create_service(Encode, "~/encode", self._on_encode)
+        self.get_logger().info(
+            f"model {model_name(self.settings)} with {', '.join(sorted(self._encoder.modalities))}"
+        )
+
+    def activate(self) -> None:
+        self._scheduler = Scheduler(self.errors.add)
+        self._requests = Requests(self._scheduler)
+        for modality in self._outputs:
+            if modality is Modality.AUDIO:
+                self._add_audio()
+            else:
+                self._add_pictures(modality)
+        self._scheduler.start()
+        for source in (*self._pictures.values(), self._audio):
+            if source is not None:
+                source.open()
+
+    def deactivate(self) -> None:
+        for source in (*self._pictures.values(), self._audio):
+            if source is not None:
+                source.close()
+        if self._requests is not None:
+            self._requests.close()
+        if self._scheduler is not None:
+            self._scheduler.stop()
+        self._pictures, self._audio = {}, None
+        self._scheduler = self._requests = None
+
+    def cleanup(self) -> None:
+        for withdraw in self._withdraw:
+            withdraw()
+        if self._service is not None:
+            self.destroy_service(self._service)
+        for modality in self._outputs:
+            self.diagnostics.remove(str(modality))
+        self._withdraw, self._service, self._encoder = [], None, None
+        self._outputs, self._latency, self._published = {}, {}, {}
+
+    def _add_pictures(self, modality: Modality) -> None:
+        rate, scheduler = self.settings[f"rate.{modality}"], self._scheduler
+        source = PictureInput(
+            self,
+            modality,
+            lambda: scheduler.notify(str(modality)),
+            rate=rate,
+            transport=self.settings["transport"],
+        )
+        self._pictures[modality] = source
+        scheduler.add(str(modality), rate, lambda: self._encode_picture(source), limit=False)
+
+    def _add_audio(self) -> None:
+        hop, scheduler = self.settings["hop"], self._scheduler
+        self._audio = AudioInput(
+            self,
+            self._encoder.front_end(Modality.AUDIO),
+            hop,
+            lambda: scheduler.notify("audio"),
+            reliable=self.settings["audio_reliable"],
+        )
+        scheduler.add("audio", 1.0 / hop, self._encode_audio, limit=False)
+
+    def _encode_picture(self, source: PictureInput) -> None:
+        source.gate.rate = self.settings[f"rate.{source.modality}"]
+        sample = source.take(self.settings["max_age"])
+        if sample is not None:
+            self._publish(self._encoder.encode(source.modality, [sample])[0])
+
+    def _encode_audio(self) -> None:
+        ready = self._audio.stream.next_input()
+        if ready is None:
+            return
+        tensor, last, end = ready
+        max_age = self.settings["max_age"]
+        if max_age > 0 and self.now() - end > max_age * 1e9:
+            self._audio.stale += 1
+            return
+        sample = replace(last, stamp=end)
+        self._publish(self._encoder.encode_inputs(Modality.AUDIO, [tensor], [sample])[0])
+
+    def _publish(self, embedding: Any) -> None:
+        modality = embedding.modality
+        publisher = self._outputs[modality]
+        self.exchange.publish(publisher.topic_name, embedding)
+        if publisher.get_subscription_count() > 0:
+            publisher.publish(embedding_message(embedding, model_name(self.settings)))
+        self._published[modality].tick()
+        if embedding.stamp > 0:
+            self._latency[modality].add((self.now() - embedding.stamp) / 1e9)
+
+    async def _on_encode(self, request: Any, response: Any) -> Any:
+        from imagebind_node.nodes.contents import embed_content
+
+        def work() -> Any:
+            embedding = embed_content(request.content, self._encoder)
+            return embedding_message(embedding, model_name(self.settings))
+
+        try:
+            if self._requests is None:
+                raise self.inactive_error()
+            response.embedding = await self._requests.call(work)
+            response.success = True
+        except Exception as error:  # noqa: BLE001 - the client gets it, and the log
+            self.errors.add("encode", error)
+            response.success, response.message = False, " ".join(str(error).split())
+        return response
+
+    def _report(self, modality: Modality) -> Report:
+        source = self._audio if modality is Modality.AUDIO else self._pictures.get(modality)
+        if source is None or self._scheduler is None:
+            return Report(OK, "inactive")
+        latency, work = self._latency[modality], self._scheduler.times(str(modality))
+        values = {
+            "input rate (Hz)": source.arrivals.rate(),
+            "input age (s)": source.arrivals.age(),
+            "embedding rate (Hz)": self._published[modality].rate(),
+            "latency p50 (ms)": latency.percentile(50) * 1e3,
+            "latency p95 (ms)": latency.percentile(95) * 1e3,
+            "encoding p50 (ms)": work.percentile(50) * 1e3,
+            "encoding p95 (ms)": work.percentile(95) * 1e3,
+            "received": source.received,
+            "dropped": source.dropped,
+            "too old": source.stale,
+            "errors": self.errors.counts[source.topic] + self.errors.counts[str(modality)],
+            "last error": self.errors.last.get(str(modality)) or self.errors.last.get(source.topic, ""),
+        }
+        if isinstance(source, AudioInput):
+            values |= source.figures()
+        if source.received == 0:
+            return Report(OK, f"nothing received on {source.topic}", values)
+        if source.arrivals.rate() == 0:
+            return Report(WARN, f"{source.topic} has fallen silent", values)
+        if source.stale and self._published[modality].rate() == 0:
+            return Report(WARN, "every sample is older than max_age: do the clocks agree?", values)
+        return Report(OK, "encoding", values)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Entry point of the executable `encoder`."""
+    return run(lambda: [EncoderNode()], args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

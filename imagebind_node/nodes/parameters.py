@@ -1,0 +1,109 @@
+"""Node parameters: declared with description and range, validated on every set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from imagebind_node.errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One parameter. `live`: a change takes effect at once; others are read when the node configures."""
+
+    name: str
+    default: Any
+    description: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] | None = None
+    live: bool = False
+
+    def check(self, value: Any) -> None:
+        """Raise InvalidInputError unless `value` is in range."""
+        if self.choices is not None:
+            for item in value if isinstance(value, (list, tuple)) else [value]:
+                if item not in self.choices:
+                    raise InvalidInputError(
+                        f"parameter {self.name}: {item!r} is not one of {', '.join(self.choices)}"
+                    )
+        if self.minimum is not None and not self.minimum <= value <= self.maximum:
+            raise InvalidInputError(
+                f"parameter {self.name}: {value} is outside {self.minimum} to {self.maximum}"
+            )
+
+    def descriptor(self) -> ParameterDescriptor:
+        """What `ros2 param describe` shows."""
+        choices = f" One of: {', '.join(self.choices)}." if self.choices else ""
+        effect = "" if self.live else " Read when the node configures."
+        descriptor = ParameterDescriptor(name=self.name, description=self.description + choices + effect)
+        if self.minimum is not None:
+            if isinstance(self.default, float):
+                descriptor.floating_point_range = [
+                    FloatingPointRange(from_value=float(self.minimum), to_value=float(self.maximum))
+                ]
+            else:
+                descriptor.integer_range = [
+                    IntegerRange(from_value=int(self.minimum), to_value=int(self.maximum), step=1)
+                ]
+        return descriptor
+
+
+class Settings:
+    """The parameters of one node."""
+
+    def __init__(self, node: Node, settings: Sequence[Setting], may_change: Callable[[], bool]) -> None:
+        """may_change: True while parameters that are not live may be set (the node is not configured)."""
+        self._node = node
+        self._settings = {setting.name: setting for setting in settings}
+        self._may_change = may_change
+        self._listeners: list[Callable[[], None]] = []
+        for setting in settings:
+            value = node.declare_parameter(setting.name, setting.default, setting.descriptor()).value
+            setting.check(value)
+        node.add_on_set_parameters_callback(self._validate)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._node.get_parameter(name).value
+
+    def _validate(self, parameters: list[Parameter]) -> SetParametersResult:
+        for parameter in parameters:
+            setting = self._settings.get(parameter.name)
+            if setting is None:
+                continue
+            try:
+                setting.check(parameter.value)
+            except InvalidInputError as error:
+                return SetParametersResult(successful=False, reason=str(error))
+            if not setting.live and not self._may_change():
+                reason = f"parameter {setting.name} is read when the node configures: clean up the node first"
+                return SetParametersResult(successful=False, reason=reason)
+        return SetParametersResult(successful=True)
+
+
+def model_settings(modalities: Sequence[str]) -> list[Setting]:
+    """The parameters that say which model a node loads."""
+    return [
+        Setting("model", "concept", "Name of the model family, for example concept or imagebind_huge."),
+        Setting("checkpoint", "", "File with the weights; empty for the model's own place."),
+        Setting("device", "cpu", "PyTorch device, for example cpu or cuda:0."),
+        Setting(
+            "precision",
+            "fp32",
+            "Arithmetic of the networks.",
+            choices=("fp32", "bf16", "fp16", "int8"),
+        ),
+        Setting(
+            "modalities",
+            list(modalities),
+            "Towers to load.",
+            choices=("vision", "text", "audio", "depth", "thermal", "imu"),
+        ),
+        Setting("threads", 0, "PyTorch threads for inference; 0: PyTorch's own choice.", 0, 256),
+    ]

@@ -1,0 +1,65 @@
+"""Work that a service asks for, done on the inference thread while the executor stays responsive."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
+
+from imagebind_node.errors import DeviceError
+from imagebind_node.streaming.scheduler import Scheduler
+
+T = TypeVar("T")
+LANE = "requests"
+# How long one look at an unfinished request may hold the executor; between two looks it serves other callbacks.
+_POLL_SECONDS = 0.002
+
+
+class _Yield:
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+class Requests:
+    """A scheduler lane for service calls."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._open = True
+        scheduler.add(LANE, 0.0, self._work)
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """Run `function` on the inference thread and return what it returns, or raise what it raises."""
+        done = threading.Event()
+        outcome: list[Any] = []
+
+        def work() -> None:
+            try:
+                outcome.append((function(), None))
+            except Exception as error:  # noqa: BLE001 - raised again below, on the caller's side
+                outcome.append((None, error))
+            done.set()
+
+        self._waiting.append(work)
+        self._scheduler.notify(LANE)
+        while not done.wait(_POLL_SECONDS):
+            if not self._open:
+                raise DeviceError("the node is being deactivated: ask again when it is active")
+            await _Yield()
+        result, error = outcome[0]
+        if error is not None:
+            raise error
+        return result
+
+    def close(self) -> None:
+        """Turn down what waits."""
+        self._open = False
+        self._waiting.clear()
+
+    def _work(self) -> None:
+        if self._waiting:
+            self._waiting.popleft()()
+        if self._waiting:
+            self._scheduler.notify(LANE)

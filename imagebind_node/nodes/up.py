@@ -1,0 +1,71 @@
+"""The whole graph in one process: samples go from driver to encoder to detector by reference.
+
+python -m imagebind_node.nodes.up --nodes camera,microphone,encoder,detector --ros-args --params-file F
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from imagebind_node.errors import InvalidInputError
+from imagebind_node.nodes.base import ManagedNode
+from imagebind_node.nodes.executor import run
+from imagebind_node.streaming.exchange import Exchange
+
+NODES = {
+    "camera": "CameraNode",
+    "microphone": "MicrophoneNode",
+    "replay": "ReplayNode",
+    "encoder": "EncoderNode",
+    "detector": "DetectorNode",
+}
+DEFAULT_NODES = ("camera", "microphone", "encoder", "detector")
+
+
+def build_nodes(names: Sequence[str], exchange: Exchange | None = None) -> list[ManagedNode]:
+    """Make the nodes called `names`, sharing one exchange. Raises InvalidInputError for an unknown name."""
+    unknown = [name for name in names if name not in NODES]
+    if unknown or not names:
+        raise InvalidInputError(
+            f"unknown node {', '.join(unknown) or '(none)'}: use any of {', '.join(NODES)}"
+        )
+    exchange = exchange or Exchange()
+    made = []
+    for name in names:
+        module = import_module(f"imagebind_node.nodes.{name}")
+        made.append(getattr(module, NODES[name])(exchange=exchange))
+    return made
+
+
+def up(
+    names: Sequence[str] = DEFAULT_NODES,
+    params_file: str | None = None,
+    ros_args: Sequence[str] = (),
+) -> int:
+    """Run the nodes until SIGINT; returns the exit status. `ros_args` follow `--ros-args`."""
+    extra = [*ros_args]
+    if params_file:
+        extra += ["--params-file", params_file]
+    args = ["up", "--ros-args", *extra] if extra else ["up"]
+    return run(lambda: build_nodes(names), args)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Entry point of the executable `up`."""
+    words = list(sys.argv[1:] if args is None else args)
+    split = words.index("--ros-args") if "--ros-args" in words else len(words)
+    parser = argparse.ArgumentParser(prog="up", description="The whole graph in one process.")
+    parser.add_argument(
+        "--nodes", default=",".join(DEFAULT_NODES), help="comma-separated, of: " + ", ".join(NODES)
+    )
+    parser.add_argument("--params-file", help="ROS parameter file")
+    options = parser.parse_args(words[:split])
+    names = [name.strip() for name in options.nodes.split(",") if name.strip()]
+    return up(names, options.params_file, words[split + 1 :])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
