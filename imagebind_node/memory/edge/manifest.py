@@ -1,0 +1,106 @@
+"""The list of shards of one memory on disk: replaced as a whole, so that a crash leaves the old one or the new one."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from imagebind_node.embedding import Space
+from imagebind_node.errors import InvalidInputError
+
+VERSION = 1
+FILE = "memory.json"
+
+
+@dataclass(frozen=True)
+class ShardEntry:
+    """name: folder, new after indexing; key: the shard's name for ever; sealed: takes no new moments; indexed: has its
+    graph; first, last: stamps (of a sealed shard)."""
+
+    name: str
+    key: str
+    sealed: bool = False
+    indexed: bool = False
+    first: int = 0
+    last: int = 0
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """space of the vectors, next free shard number, shards from the oldest to the one that grows."""
+
+    space: Space
+    next_number: int = 1
+    shards: tuple[ShardEntry, ...] = field(default=())
+
+    def new_name(self) -> tuple[Manifest, str]:
+        """Reserve a folder name that was never used before."""
+        return replace(self, next_number=self.next_number + 1), f"{self.next_number:06d}"
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a memory folder, None if there is none. Raises InvalidInputError if it is damaged."""
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        document = json.loads(path.read_text())
+        if document["version"] != VERSION:
+            raise InvalidInputError(
+                f"memory {folder} has format version {document['version']}, this program reads {VERSION}"
+            )
+        return Manifest(
+            space=Space(**document["space"]),
+            next_number=int(document["next_number"]),
+            shards=tuple(ShardEntry(**entry) for entry in document["shards"]),
+        )
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise InvalidInputError(f"{path} is damaged ({error}): restore it or move the folder away") from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Replace the manifest atomically and durably (write, fsync, rename, fsync of the folder)."""
+    temporary = folder / (FILE + ".new")
+    with open(temporary, "w") as file:
+        json.dump({"version": VERSION, **asdict(manifest)}, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, folder / FILE)
+    sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new files inside `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class FolderLock:
+    """At most one process has a memory open; the lock goes away with the process, however it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        # Open as long as the lock is held: closing the file is what releases it.
+        self._file = open(folder / "lock", "a+")  # noqa: SIM115
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.seek(0)
+            owner = self._file.read().strip() or "unknown"
+            self._file.close()
+            raise InvalidInputError(
+                f"memory {folder} is open in another process (pid {owner}): ask that node's ~/search service, "
+                "or end it first"
+            ) from None
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let others open the folder."""
+        self._file.close()
