@@ -30,7 +30,7 @@ class QueryState:
     def __init__(self, node: ManagedNode, encoder: Any, detector: Any) -> None:
         self._node = node
         self._encoder = encoder
-        self.classes: ClassEmbeddings = ClassEmbeddings(detector.space, getattr(detector, "null_bank", None))
+        self.classes: ClassEmbeddings = detector.new_classes()
         self.source = Query.SOURCE_LIVE
         self._lock = threading.RLock()
         self._pinned: dict[str, Embedding] = {}

@@ -19,23 +19,24 @@ class Exchange:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._listeners: dict[str, list[Listener]] = {}
-        self._producers: dict[str, int] = {}
+        self._producers: dict[str, set[object]] = {}
 
     def announce(self, topic: str) -> Callable[[], None]:
         """Declare a producer of `topic` in this process; returns a function that withdraws it."""
+        token = object()
         with self._lock:
-            self._producers[topic] = self._producers.get(topic, 0) + 1
+            self._producers.setdefault(topic, set()).add(token)
 
         def withdraw() -> None:
             with self._lock:
-                self._producers[topic] -= 1
+                self._producers[topic].discard(token)
 
         return withdraw
 
     def has_producer(self, topic: str) -> bool:
         """True if a node of this process produces `topic`: its consumers here can skip DDS."""
         with self._lock:
-            return self._producers.get(topic, 0) > 0
+            return bool(self._producers.get(topic))
 
     def listen(self, topic: str, listener: Listener) -> Callable[[], None]:
         """Call `listener(item)` for every item published; returns a function that ends it."""
