@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.formats.arrays import is_array_file, read_arrays
-from imagebind_node.formats.bounded import MEBI, decoding, read_bytes, regular_file, shown
-from imagebind_node.formats.inertial import read_imu_table, split_table
+from imagebind_node.formats.bounded import MEBI, decoding, read_bytes, shown
+from imagebind_node.formats.conversion import (
+    audio_sample,
+    depth_sample,
+    image_sample,
+    imu_sample,
+    thermal_sample,
+)
+from imagebind_node.formats.file_type import kind_of
+from imagebind_node.formats.inertial import read_imu_table
 from imagebind_node.samples import (
     AudioSample,
     DepthSample,
@@ -25,38 +34,6 @@ from imagebind_node.samples import (
 )
 
 TEXT_BYTES = MEBI // 16
-
-IMAGE_SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".png",
-        ".webp",
-        ".bmp",
-        ".gif",
-        ".ppm",
-        ".pgm",
-        ".pnm",
-        ".tif",
-        ".tiff",
-    ]
-)
-VIDEO_SUFFIXES = frozenset([".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".ogv"])
-AUDIO_SUFFIXES = frozenset(
-    [
-        ".wav",
-        ".wave",
-        ".flac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".mp3",
-        ".aif",
-        ".aiff",
-        ".au",
-        ".caf",
-    ]
-)
 
 _ALIASES = {"image": "vision", "video": "vision", "sound": "audio"}
 _PREFIXES = (*(m.value for m in Modality), *_ALIASES)
@@ -112,7 +89,7 @@ def read_depth(path: str | Path) -> DepthSample:
                 raise InvalidInputError(
                     "is an 8-bit picture, which states no distance: save depth as 16-bit PNG in millimetres"
                 )
-            return _depth(values)
+            return depth_sample(values)
         arrays = read_arrays(path, "depth")
         if "depth" not in arrays and len(arrays) > 1:
             raise InvalidInputError(f"holds arrays {', '.join(sorted(arrays))[:80]} but none called 'depth'")
@@ -122,7 +99,7 @@ def read_depth(path: str | Path) -> DepthSample:
             for name in ("focal_px", "baseline_m")
             if name in arrays and arrays[name].size == 1
         }
-        return _depth(values, **optics)
+        return depth_sample(values, **optics)
 
 
 def read_thermal(path: str | Path) -> ThermalSample:
@@ -134,13 +111,13 @@ def read_thermal(path: str | Path) -> ThermalSample:
 
     with decoding(path, "thermal file", "use an 8- or 16-bit single-channel PNG or TIFF, or .npy"):
         if not is_array_file(path):
-            return _thermal(read_grey(path))
+            return thermal_sample(read_grey(path))
         arrays = read_arrays(path, "thermal")
         if "thermal" not in arrays and len(arrays) > 1:
             raise InvalidInputError(
                 f"holds arrays {', '.join(sorted(arrays))[:80]} but none called 'thermal'"
             )
-        return _thermal(arrays.get("thermal", next(iter(arrays.values()))))
+        return thermal_sample(arrays.get("thermal", next(iter(arrays.values()))))
 
 
 def read_imu(path: str | Path) -> ImuSample:
@@ -162,16 +139,25 @@ def read_text(path: str | Path) -> TextSample:
 
 def read_vision(path: str | Path) -> ImageSample | VideoSample:
     """Picture or video file, told apart by type."""
-    return read_video(path) if _kind(path) == "video" else read_image(path)
+    return read_video(path) if kind_of(path) == "video" else read_image(path)
 
 
-_READERS = {
+_READERS: dict[Modality, Callable[[str | Path], Sample]] = {
     Modality.VISION: read_vision,
     Modality.TEXT: read_text,
     Modality.AUDIO: read_audio,
     Modality.DEPTH: read_depth,
     Modality.THERMAL: read_thermal,
     Modality.IMU: read_imu,
+}
+
+
+_CONVERTERS: dict[Modality, Callable[[Any], Sample]] = {
+    Modality.VISION: image_sample,
+    Modality.AUDIO: audio_sample,
+    Modality.DEPTH: depth_sample,
+    Modality.THERMAL: thermal_sample,
+    Modality.IMU: imu_sample,
 }
 
 
@@ -188,7 +174,7 @@ def modality_of(path: str | Path) -> Modality:
         "imu": Modality.IMU,
         "text": Modality.TEXT,
     }
-    kind = _kind(path)
+    kind = kind_of(path)
     if kind is None:
         raise InvalidInputError(f"{shown(path)}: the file type does not tell what it is: {_SAY_WHICH}")
     return kinds[kind]
@@ -241,132 +227,14 @@ def as_sample(value: Any, modality: str | Modality) -> Sample:
     str and Path are read from disk, except that for text a str is the words. Raises InvalidInputError.
     """
     modality = parse_modality(modality)
-    held = getattr(value, "modality", None)
-    if isinstance(held, Modality):
-        if held is not modality:
+    if isinstance(value, get_args(Sample)):
+        if value.modality is not modality:
             raise InvalidInputError(f"a {type(value).__name__} cannot be encoded as {modality}")
         return value
     if isinstance(value, str) and modality is Modality.TEXT:
         return TextSample(value)
     if isinstance(value, (str, Path)):
         return read_sample(value, modality)
-    converters = {
-        Modality.VISION: _image,
-        Modality.AUDIO: _audio,
-        Modality.DEPTH: _depth,
-        Modality.THERMAL: _thermal,
-        Modality.IMU: _imu,
-    }
-    if modality not in converters:
+    if modality not in _CONVERTERS:
         raise InvalidInputError(f"text must be a str, got {type(value).__name__}")
-    return converters[modality](value)
-
-
-def _image(value: Any) -> ImageSample | VideoSample:
-    from PIL import Image
-
-    from imagebind_node.formats.pictures import to_rgb
-
-    if isinstance(value, Image.Image):
-        return ImageSample(to_rgb(value))
-    array = _array(value, "image")
-    array = _single_channel(array)
-    if array.dtype == np.uint8 and array.size and (array.ndim == 2 or array.shape[2:] == (4,)):
-        return ImageSample(to_rgb(Image.fromarray(array)))
-    if array.ndim == 4:
-        raise InvalidInputError("a video array needs frame times: pass VideoSample(data, times)")
-    return ImageSample(array)
-
-
-def _audio(value: Any) -> AudioSample:
-    wanted = "audio must be an AudioSample, a path or a pair (data, sample_rate)"
-    if not isinstance(value, tuple) or len(value) != 2:
-        raise InvalidInputError(f"{wanted}, got {type(value).__name__}")
-    data, rate = value
-    if not isinstance(data, np.ndarray) or not np.isscalar(rate) or isinstance(rate, str):
-        raise InvalidInputError(f"{wanted}, got ({type(data).__name__}, {type(rate).__name__})")
-    return AudioSample(_pcm_to_float(data), int(rate))
-
-
-def _pcm_to_float(data: np.ndarray) -> np.ndarray:
-    if data.dtype == np.uint8:
-        return (data.astype(np.float32) - 128.0) / 128.0
-    if data.dtype.kind == "i":
-        return (data / float(-np.iinfo(data.dtype).min)).astype(np.float32)
-    return data.astype(np.float32, copy=False) if data.dtype.kind == "f" else data
-
-
-def _depth(value: Any, **optics: float) -> DepthSample:
-    array = _single_channel(_array(value, "depth image"))
-    if array.dtype.kind in "iu":
-        metres = array.astype(np.float32) * np.float32(0.001)
-        metres[array <= 0] = np.nan
-        return DepthSample(metres, **optics)
-    with np.errstate(over="ignore"):
-        return DepthSample(array.astype(np.float32, copy=False), **optics)
-
-
-def _thermal(value: Any) -> ThermalSample:
-    array = _single_channel(_array(value, "thermal image"))
-    return ThermalSample(array.astype(np.float32) if array.dtype.kind == "f" else array)
-
-
-def _imu(value: Any) -> ImuSample:
-    if isinstance(value, tuple) and len(value) == 2:
-        data, times = (np.asarray(part) for part in value)
-        if data.dtype.kind not in "fiu" or times.dtype.kind not in "fiu":
-            raise InvalidInputError("IMU data and times must be numbers")
-        return ImuSample(data.astype(np.float32), times.astype(np.float64))
-    return ImuSample(*split_table(_array(value, "IMU data")))
-
-
-def _array(value: Any, what: str) -> np.ndarray:
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
-        got = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
-        raise InvalidInputError(f"{what} must be a sample, a numeric numpy array or a path, got {got}")
-    return value
-
-
-def _single_channel(array: np.ndarray) -> np.ndarray:
-    return array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
-
-
-def _kind(path: str | Path) -> str | None:
-    """'image', 'video', 'audio', 'imu', 'text' or None, by the name's ending, else by the first bytes."""
-    suffix = Path(path).suffix.lower()
-    for kind, suffixes in (
-        ("image", IMAGE_SUFFIXES),
-        ("video", VIDEO_SUFFIXES),
-        ("audio", AUDIO_SUFFIXES),
-        ("imu", {".csv"}),
-        ("text", {".txt"}),
-    ):
-        if suffix in suffixes:
-            return kind
-    if suffix in (".npy", ".npz"):
-        return None
-    with (
-        decoding(path, "file", "check its permissions"),
-        regular_file(path, 1 << 62).open("rb") as stream,
-    ):
-        head = stream.read(16)
-    for kind, magics in _MAGIC.items():
-        if head.startswith(magics):
-            return kind
-    if head[:4] == b"RIFF":
-        return {b"WAVE": "audio", b"WEBP": "image", b"AVI ": "video"}.get(head[8:12])
-    return "video" if head[4:8] == b"ftyp" else None
-
-
-_MAGIC = {
-    "image": (
-        b"\xff\xd8\xff",
-        b"\x89PNG\r\n\x1a\n",
-        b"GIF8",
-        b"BM",
-        b"II*\x00",
-        b"MM\x00*",
-    ),
-    "audio": (b"OggS", b"fLaC", b"ID3", b"FORM"),
-    "video": (b"\x1aE\xdf\xa3",),
-}
+    return _CONVERTERS[modality](value)

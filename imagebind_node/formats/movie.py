@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def read_frames(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
             cv2.utils.logging.setLogLevel(level)
 
 
-def _collect(capture) -> tuple[np.ndarray, np.ndarray]:
+def _collect(capture: Any) -> tuple[np.ndarray, np.ndarray]:
     import cv2
 
     width = capture.get(cv2.CAP_PROP_FRAME_WIDTH)

@@ -108,7 +108,7 @@ def preprocess_audio(sample: AudioSample, parameters: AudioParameters = AUDIO) -
         )
     clips = []
     for start, end in clip_spans(len(signal) / rate, parameters.clip_seconds, parameters.clips):
-        clip = signal[int(start * rate) : int(end * rate)]
+        clip = np.array(signal[int(start * rate) : int(end * rate)])
         # The original subtracts the clip's mean here; every frame loses its own mean below, which covers that.
         clips.append(_finish(fbank(torch.from_numpy(clip), parameters), parameters))
     return torch.stack(clips)

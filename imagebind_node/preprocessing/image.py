@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
+from imagebind_node.preprocessing.geometry import middle, resized_shape, without_strip_ends
 from imagebind_node.samples import ImageSample, VideoSample
 
 
@@ -35,9 +36,6 @@ class VideoParameters:
     crops: int = 3
 
 
-MAX_ASPECT = 32
-"""Pictures longer than this times their short side are handled as strips, since memory grows with the aspect."""
-
 IMAGE = ImageParameters()
 VIDEO = VideoParameters()
 
@@ -45,38 +43,14 @@ VIDEO = VideoParameters()
 def resize_and_crop(data: np.ndarray, size: int = IMAGE.size) -> np.ndarray:
     """uint8 (H, W, 3) -> uint8 (size, size, 3): short side to `size` with Pillow's bicubic filter, middle cut out.
 
-    Equal to torchvision's Resize and CenterCrop on a PIL picture, up to strips longer than MAX_ASPECT, of which
-    only the middle is resized.
+    Equal to torchvision's Resize and CenterCrop on a PIL picture.
     """
-    height, width = data.shape[:2]
-    if width <= height:
-        shape = size, int(size * height / width)
-    else:
-        shape = int(size * width / height), size
-    if shape == (width, height):
-        resized = data
-    elif max(shape) > MAX_ASPECT * size:
-        return _middle_of_strip(data, shape, size)
-    else:
+    data = without_strip_ends(data, *data.shape[:2])
+    shape = resized_shape(data.shape[0], data.shape[1], size)
+    if shape != data.shape[:2]:
         picture = Image.fromarray(np.ascontiguousarray(data))
-        resized = np.asarray(picture.resize(shape, Image.Resampling.BICUBIC))
-    left, top = _middle(shape, size)
-    return resized[top : top + size, left : left + size]
-
-
-def _middle(shape: tuple[int, int], size: int) -> tuple[int, int]:
-    return round((shape[0] - size) / 2.0), round((shape[1] - size) / 2.0)
-
-
-def _middle_of_strip(data: np.ndarray, shape: tuple[int, int], size: int) -> np.ndarray:
-    """The same without holding the whole enlarged strip (10000x1 pixels would become 2240000x224)."""
-    height, width = data.shape[:2]
-    left, top = _middle(shape, size)
-    scale_x, scale_y = width / shape[0], height / shape[1]
-    right, bottom = min((left + size) * scale_x, width), min((top + size) * scale_y, height)
-    picture = Image.fromarray(np.ascontiguousarray(data))
-    box = (left * scale_x, top * scale_y, right, bottom)
-    return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC, box=box))
+        data = np.asarray(picture.resize(shape[::-1], Image.Resampling.BICUBIC))
+    return data[middle(shape, size)]
 
 
 def _normalise(pixels: torch.Tensor, parameters: ImageParameters) -> torch.Tensor:
@@ -89,9 +63,12 @@ def _normalise(pixels: torch.Tensor, parameters: ImageParameters) -> torch.Tenso
 def preprocess_image(sample: ImageSample, parameters: ImageParameters = IMAGE) -> torch.Tensor:
     """ImageSample -> float32 (3, 224, 224), normalised. Any size works, from 1x1 up."""
     square = resize_and_crop(sample.data, parameters.size)
-    # Copied by the conversion to float: samples must not be written to.
-    pixels = torch.from_numpy(np.ascontiguousarray(square.transpose(2, 0, 1)).astype(np.float32))
-    return _normalise(pixels.div_(255.0), parameters)
+    return _normalise(torch.from_numpy(_planes(square)).div_(255.0), parameters)
+
+
+def _planes(data: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, 3) -> float32 (3, H, W), always a copy: samples must not be written to."""
+    return np.ascontiguousarray(data.transpose(2, 0, 1), dtype=np.float32)
 
 
 def clip_spans(duration: float | Fraction, clip_seconds: int, clips: int) -> list[tuple[Fraction, Fraction]]:
@@ -136,7 +113,7 @@ def preprocess_video(
     clips = clip_frames(sample.times, video)
     scaled = {}
     for index in {frame for clip in clips for frame in clip}:
-        pixels = np.ascontiguousarray(_trimmed(sample.data[index]).transpose(2, 0, 1)).astype(np.float32)
+        pixels = _planes(without_strip_ends(sample.data[index], *sample.data.shape[1:3]))
         frame = _short_side(torch.from_numpy(pixels)[None].div_(255.0), size)[0]
         scaled[index] = _normalise(frame, parameters)
     inputs = []
@@ -146,14 +123,6 @@ def preprocess_video(
             stacked[:, :, y : y + size, x : x + size] for x, y in _crops(stacked.shape, size, video.crops)
         ]
     return torch.stack(inputs)
-
-
-def _trimmed(frame: np.ndarray) -> np.ndarray:
-    """The middle of a frame that is longer than MAX_ASPECT times its short side."""
-    height, width = frame.shape[:2]
-    longest = MAX_ASPECT * min(height, width)
-    top, left = max(0, (height - longest) // 2), max(0, (width - longest) // 2)
-    return frame[top : top + longest, left : left + longest]
 
 
 def _short_side(frames: torch.Tensor, size: int) -> torch.Tensor:

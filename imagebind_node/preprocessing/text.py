@@ -34,30 +34,21 @@ TEXT = TextParameters()
 MAX_CHARACTERS = 100_000
 
 _START_MARK, _END_MARK = "<|startoftext|>", "<|endoftext|>"
-# U+0345, a mark whose case partner is a letter, falls through the original's case-insensitive pattern and is lost.
-_WORDS = (
-    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d"
-    r"|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}\x{345}]+"
-)
+_WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+# A mark whose case partner is a letter: it falls through the original's case-insensitive pattern and is lost.
+_LOST = "\N{COMBINING GREEK YPOGEGRAMMENI}"
 
 
 def vocabulary_file(name: str = TEXT.vocabulary) -> Path:
-    """The vocabulary that ships with the package, in the source tree or installed. Raises ModelFileError."""
-    places = [
-        Path(__file__).resolve().parents[2] / "models",
-        Path(sysconfig.get_path("data")) / "share" / "imagebind_node" / "models",
-        # colcon installs into <prefix>/lib/pythonX.Y/site-packages and <prefix>/share.
-        Path(__file__).resolve().parents[min(5, len(Path(__file__).resolve().parents) - 1)]
-        / "share"
-        / "imagebind_node"
-        / "models",
-    ]
-    for place in places:
-        if (place / "imagebind_huge" / name).is_file():
-            return place / "imagebind_huge" / name
-    raise ModelFileError(
-        f"vocabulary imagebind_huge/{name} not found in {places[0]} nor {places[1]}: install the package again"
-    )
+    """The vocabulary that ships with the package: models/ in the source tree, share/imagebind_node/models where pip
+    or colcon installed it. Raises ModelFileError."""
+    wanted = Path("models") / "imagebind_huge" / name
+    roots = list(Path(__file__).resolve().parents)[1:6]
+    shares = [root / "share" / "imagebind_node" for root in (Path(sysconfig.get_path("data")), *roots)]
+    for folder in (roots[1], *shares):
+        if (folder / wanted).is_file():
+            return folder / wanted
+    raise ModelFileError(f"{wanted} not found in {roots[1]} nor {shares[0]}: install imagebind_node again")
 
 
 class ClipTokenizer:
@@ -114,7 +105,7 @@ def clean(text: str) -> str:
     if not (text.isascii() and text.isprintable() and "&" not in text):
         text = _repair(text)
     text = html.unescape(html.unescape(text)).strip()
-    return re.sub(r"\s+", " ", text).strip().lower()
+    return re.sub(r"\s+", " ", text).strip().lower().replace(_LOST, " ")
 
 
 def _repair(text: str) -> str:
@@ -141,11 +132,14 @@ def _read_merges(path: Path, count: int) -> list[tuple[str, str]]:
         raise ModelFileError(
             f"{path}: vocabulary cannot be read ({error}): install the package again"
         ) from error
-    pairs = [tuple(line.split()) for line in lines[1 : count + 1]]
-    if len(pairs) != count or any(len(pair) != 2 for pair in pairs):
-        raise ModelFileError(
-            f"{path}: vocabulary is damaged ({len(pairs)} of {count} merges): install it again"
-        )
+    pairs: list[tuple[str, str]] = []
+    for line in lines[1 : count + 1]:
+        first, _, second = line.partition(" ")
+        if not first or not second:
+            raise ModelFileError(f"{path}: vocabulary is damaged (line {len(pairs) + 2}): install it again")
+        pairs.append((first, second))
+    if len(pairs) != count:
+        raise ModelFileError(f"{path}: vocabulary has {len(pairs)} of {count} merges: install it again")
     return pairs
 
 
