@@ -1,0 +1,180 @@
+"""The encoder `concept`: 384-d, weights in the repository, made for CPUs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from math import gcd
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.signal import resample_poly
+from torch import Tensor
+from torch.nn import functional as F
+
+from imagebind_node.embedding import Embedding, Space
+from imagebind_node.encoders.base import Encoder, register_encoder
+from imagebind_node.encoders.concept import log_mel, minilm
+from imagebind_node.encoders.concept.conse import conse
+from imagebind_node.encoders.concept.efficientnet import INPUT_SIDE, EfficientNetLite0, normalise
+from imagebind_node.encoders.concept.picture import depth_picture, square, thermal_picture
+from imagebind_node.encoders.concept.weights import load_network, load_tensors, model_dir, read_card, verified
+from imagebind_node.encoders.concept.yamnet import YAMNet
+from imagebind_node.errors import InvalidInputError, UnsupportedModalityError
+from imagebind_node.samples import AudioSample, Modality, Sample
+
+TOWERS = frozenset(Modality) - {Modality.IMU}
+PICTURES = frozenset({Modality.VISION, Modality.DEPTH, Modality.THERMAL})
+LABELS = 5
+# Tuned on the development half of the benchmark, see docs/concept.md.
+IMAGE_TEMPERATURE = 2.0
+IMAGE_CLASSES = 30
+AUDIO_CLASSES = 10
+GENERIC_WEIGHT = 0.1
+IMAGE_FLOOR = 0.05
+AUDIO_FLOOR = 0.1
+
+
+class ConceptEncoder(Encoder):
+    """Pictures, sounds and words as mixtures of what small classifiers recognise in them.
+
+    vision: EfficientNet-Lite0. depth, thermal: the same on percentile-stretched grey. audio: YAMNet, the mean over
+    0.975 s patches. text: MiniLM. Modalities share the space of MiniLM sentence embeddings, centred.
+    """
+
+    name = "concept"
+
+    def __init__(self, folder: Path, modalities: Iterable[Modality] | None = None) -> None:
+        self.modalities = TOWERS if modalities is None else frozenset(modalities)
+        if Modality.IMU in self.modalities:
+            raise UnsupportedModalityError(
+                "model 'concept' has no imu tower yet: use --model imagebind_huge, or leave imu out"
+            )
+        card = read_card(folder)
+        self.space = Space(card["space"]["id"], int(card["space"]["dim"]))
+        self._tables = load_tensors(folder, "tables.safetensors")
+        classes = json.loads(verified(folder, "classes.json").read_text(encoding="utf-8"))
+        self._image_names, self._audio_names = classes["image"], classes["audio"]
+        self._audio_weight = torch.ones(len(self._audio_names))
+        self._audio_weight[classes["generic"]] = GENERIC_WEIGHT
+        if self.modalities & PICTURES:
+            network = load_network(EfficientNetLite0(), folder, "image.safetensors")
+            self.image_network = network.to(memory_format=torch.channels_last)
+        if Modality.AUDIO in self.modalities:
+            self.audio_network = load_network(YAMNet(), folder, "audio.safetensors")
+        if Modality.TEXT in self.modalities:
+            self._text_network = load_network(minilm.MiniLM(), folder, "text.safetensors")
+            self._tokenizer = minilm.load_tokenizer(verified(folder, "tokenizer.json"))
+
+    def window(self, modality: Modality) -> float:
+        return log_mel.WINDOW_SECONDS if modality is Modality.AUDIO else 0.0
+
+    def front_end(self, modality: Modality) -> log_mel.StreamingLogMel | None:
+        return log_mel.StreamingLogMel() if modality is Modality.AUDIO else None
+
+    def preprocess(self, modality: Modality, sample: Sample) -> Tensor:
+        """vision, depth, thermal: uint8 (224, 224, 3); audio: float32 (P, 96, 64); text: int64 (T,)."""
+        self.require(modality)
+        if modality is Modality.AUDIO:
+            return log_mel.patches(at_model_rate(sample))
+        if modality is Modality.TEXT:
+            return minilm.tokenize(self._tokenizer, [sample.data])[0]
+        if modality is Modality.DEPTH:
+            pixels = depth_picture(sample)
+        elif modality is Modality.THERMAL:
+            pixels = thermal_picture(sample)
+        else:
+            pixels = sample.data
+            if pixels.ndim == 4:
+                raise InvalidInputError("model 'concept' embeds single pictures: pass frames of the video")
+        return torch.from_numpy(np.ascontiguousarray(square(pixels, INPUT_SIDE)))
+
+    @torch.inference_mode()
+    def forward(self, modality: Modality, batch: Tensor) -> Tensor:
+        """vision, depth, thermal: (B, 224, 224, 3) uint8; audio: (B, P, 96, 64); text: (B, T) ids padded with 0."""
+        self.require(modality)
+        if modality is Modality.TEXT:
+            return self.centre_text(self._text_network(batch, batch != 0))
+        if modality is Modality.AUDIO:
+            return self.embed_audio_classes(self.audio_classes(batch))
+        return self.embed_image_classes(self.image_logits(batch))
+
+    def image_logits(self, batch: Tensor) -> Tensor:
+        """uint8 (B, 224, 224, 3) -> ImageNet logits (B, 1000)."""
+        return self.image_network(normalise(batch).permute(0, 3, 1, 2))
+
+    def embed_image_classes(self, logits: Tensor) -> Tensor:
+        """ImageNet logits (..., 1000) -> unit vectors (..., 384)."""
+        return conse((logits / IMAGE_TEMPERATURE).softmax(-1), self._tables["image.rows"], IMAGE_CLASSES)
+
+    def audio_classes(self, batch: Tensor) -> Tensor:
+        """Log-mel patches (B, P, 96, 64) -> AudioSet probabilities (B, 521), mean over the patches."""
+        return self.audio_network(batch.flatten(0, 1)).unflatten(0, batch.shape[:2]).mean(1)
+
+    def embed_audio_classes(self, probabilities: Tensor) -> Tensor:
+        """AudioSet probabilities (..., 521) -> unit vectors (..., 384)."""
+        return conse(probabilities * self._audio_weight, self._tables["audio.rows"], AUDIO_CLASSES)
+
+    def centre_text(self, vectors: Tensor) -> Tensor:
+        """MiniLM vectors (..., 384) -> unit vectors of this space."""
+        return F.normalize(vectors - self._tables["image.mean"], dim=-1)
+
+    @torch.inference_mode()
+    def encode_inputs(
+        self, modality: Modality, inputs: list[Tensor], samples: list[Sample]
+    ) -> list[Embedding]:
+        """Embed preprocessed inputs with confidence, abstention and the names of the best classes."""
+        self.require(modality)
+        if modality is Modality.TEXT:
+            return [
+                self._wrap(modality, sample, self.forward(modality, tokens[None])[0].numpy())
+                for tokens, sample in zip(inputs, samples)
+            ]
+        if modality is Modality.AUDIO:
+            evidence = torch.cat([self.audio_classes(patches[None]) for patches in inputs])
+            vectors = self.embed_audio_classes(evidence)
+            evidence = evidence * self._audio_weight
+            names, floor = self._audio_names, AUDIO_FLOOR
+        else:
+            logits = torch.cat([self.image_logits(pixels[None]) for pixels in inputs])
+            vectors, evidence = self.embed_image_classes(logits), logits.softmax(-1)
+            names, floor = self._image_names, IMAGE_FLOOR
+        embeddings = []
+        for sample, vector, row in zip(samples, vectors.numpy(), evidence):
+            scores, indices = row.topk(LABELS)
+            confidence = float(scores[0])
+            labels = tuple((names[i], float(score)) for i, score in zip(indices.tolist(), scores))
+            embeddings.append(
+                self._wrap(
+                    modality,
+                    sample,
+                    vector,
+                    confidence=confidence,
+                    abstained=confidence < floor,
+                    labels=labels,
+                )
+            )
+        return embeddings
+
+
+def at_model_rate(sample: AudioSample) -> np.ndarray:
+    """Sound of any rate and channel count -> float32 (N,) at 16 kHz, channels averaged."""
+    signal = sample.data if sample.data.ndim == 1 else sample.data.mean(1, dtype=np.float32)
+    if sample.sample_rate == log_mel.SAMPLE_RATE:
+        return signal
+    common = gcd(sample.sample_rate, log_mel.SAMPLE_RATE)
+    resampled = resample_poly(signal, log_mel.SAMPLE_RATE // common, sample.sample_rate // common)
+    return resampled.astype(np.float32)
+
+
+@register_encoder("concept")
+def load(
+    *, checkpoint: str | Path | None, modalities: Iterable[Modality] | None, device: str, precision: str
+) -> ConceptEncoder:
+    """`checkpoint`: another folder with the same files and a card."""
+    if device != "cpu":
+        raise InvalidInputError(f"model 'concept' runs on the CPU only, not on {device!r}: use device cpu")
+    if precision != "fp32":
+        raise InvalidInputError(f"model 'concept' has no {precision} mode: use precision fp32")
+    return ConceptEncoder(Path(checkpoint) if checkpoint else model_dir("concept"), modalities)

@@ -1,0 +1,56 @@
+"""YAMNet (AudioSet, 521 classes): MobileNet v1 on log-mel patches, batch normalisation folded in.
+
+Architecture and class list: Plakal and Ellis, TensorFlow model garden, research/audioset/yamnet.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from imagebind_node.encoders.concept.efficientnet import SameConv2d
+
+CLASSES = 521
+FEATURES = 1024
+# stride, output channels; the first layer is a full convolution, the others are depthwise separable
+LAYERS = (
+    (2, 32),
+    (1, 64),
+    (2, 128),
+    (1, 128),
+    (2, 256),
+    (1, 256),
+    (2, 512),
+    (1, 512),
+    (1, 512),
+    (1, 512),
+    (1, 512),
+    (1, 512),
+    (2, 1024),
+    (1, 1024),
+)
+
+
+class YAMNet(nn.Module):
+    """(P, 96, 64) log-mel patches -> (P, 521) probabilities, independent of each other (sigmoid)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 1
+        for index, (stride, out) in enumerate(LAYERS):
+            if index == 0:
+                layers.append(SameConv2d(1, out, 3, stride))
+            else:
+                layers.append(SameConv2d(channels, channels, 3, stride, groups=channels))
+                layers.append(nn.Conv2d(channels, out, 1))
+            channels = out
+        self.layers = nn.ModuleList(layers)
+        self.classifier = nn.Linear(FEATURES, CLASSES)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        x = patches.unsqueeze(1)
+        for layer in self.layers:
+            x = F.relu(layer(x))
+        return torch.sigmoid(self.classifier(x.mean((2, 3))))
