@@ -35,7 +35,9 @@ _TAIL_SECONDS = 0.5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("demo_out"), metavar="DIR", help="default: demo_out")
-    parser.add_argument("--scene", metavar="NAME", help="only this scene, for example meadow")
+    parser.add_argument(
+        "--scene", metavar="NAME", help="meadow (default), side_by_side, which is harder, or all"
+    )
     parser.add_argument("--min-score", type=float, metavar="S", help="score that a box must reach")
     parser.add_argument(
         "--start-seconds",
@@ -52,10 +54,12 @@ def run(args: argparse.Namespace) -> int:
     from imagebind_node.nodes.environment import require_ros
 
     require_ros()
-    scenes = [scene for scene in load_scenes() if args.scene in (None, scene.image.stem)]
-    if not scenes:
-        names = ", ".join(scene.image.stem for scene in load_scenes())
-        raise InvalidInputError(f"no scene called {args.scene!r}: use one of {names}")
+    scenes = load_scenes()
+    wanted = args.scene or scenes[0].image.stem
+    chosen = [scene for scene in scenes if wanted in ("all", scene.image.stem)]
+    if not chosen:
+        names = ", ".join(scene.image.stem for scene in scenes)
+        raise InvalidInputError(f"no scene called {args.scene!r}: use one of {names}, all")
     try:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -65,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("ROS_LOCALHOST_ONLY", "1") if os.environ.get("ROS_DISTRO") == "humble" else None
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="imagebind_node_demo_") as scratch:
-        results, pictures, counts = _play(args, scenes, Path(scratch))
+        results, pictures, counts = _play(args, chosen, Path(scratch))
     found = sum(cue.found for result in results for cue in result.cues)
     total = sum(len(result.cues) for result in results)
     if args.json:
@@ -96,7 +100,9 @@ def _play(
 
     namespace = f"/imagebind_demo_{os.getpid()}"
     results, pictures, counts = [], [], []
-    detector: dict[str, Any] = {} if args.min_score is None else {"min_score": args.min_score}
+    detector: dict[str, Any] = {"modalities": ["vision"]}
+    if args.min_score is not None:
+        detector["min_score"] = args.min_score
     with NodeProcesses(namespace, scratch) as processes, Observer(namespace) as observer:
         _say(args, f"starting the graph in {namespace}: encoder, detector, replay")
         processes.start("encoder", {"modalities": ["audio"]})
@@ -116,7 +122,14 @@ def _play(
 def _play_scene(processes: NodeProcesses, observer: Observer, frame: Path, track: Track) -> Record:
     """Stream one scene through the topics and return what the observer saw."""
     record = observer.begin()
-    processes.start("replay", {"images": frame, "audio": track.path, "rate": CAMERA_RATE, "loop": False})
+    replay = {
+        "pictures": frame,
+        "sounds": track.path,
+        "fps": CAMERA_RATE,
+        "hold": track.duration + _TAIL_SECONDS,
+        "wait_for_subscribers": 10.0,
+    }
+    processes.start("replay", replay)
     deadline = time.monotonic() + track.duration + _START_SECONDS
     while record.position(time.time_ns()) < track.duration + _TAIL_SECONDS:
         processes.require_running()

@@ -64,16 +64,21 @@ def refused(cli):
     return call
 
 
-def run_process(*args: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    """The entry point in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "imagebind_node.cli.main", *map(str, args)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, **variables},
-        cwd=REPOSITORY,
-    )
+@pytest.fixture
+def run_process():
+    """Call the entry point in a process of its own; keywords are environment variables."""
+
+    def call(*args: object, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "imagebind_node.cli.main", *map(str, args)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**os.environ, **variables},
+            cwd=REPOSITORY,
+        )
+
+    return call
 
 
 @pytest.fixture
