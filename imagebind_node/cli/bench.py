@@ -146,7 +146,7 @@ def _detection(encoder: Encoder, args: argparse.Namespace) -> Callable[[], Any]:
     from imagebind_node.detection.registry import default_detector, load_detector
 
     detector = load_detector(default_detector(args.model), encoder)
-    classes = detector.classes()
+    classes = detector.new_classes()
     frame = _frame()
     classes.replace(["picture"], encoder.encode(Modality.VISION, [frame]))
     return lambda: detector.detect(frame, classes)

@@ -122,13 +122,8 @@ def _play(
 def _play_scene(processes: NodeProcesses, observer: Observer, frame: Path, track: Track) -> Record:
     """Stream one scene through the topics and return what the observer saw."""
     record = observer.begin()
-    replay = {
-        "pictures": frame,
-        "sounds": track.path,
-        "fps": CAMERA_RATE,
-        "hold": track.duration + _TAIL_SECONDS,
-        "wait_for_subscribers": 10.0,
-    }
+    # The picture is repeated for as long as the sound lasts.
+    replay = {"images": frame, "audio": track.path, "rate": CAMERA_RATE, "wait_for_subscribers": 10.0}
     processes.start("replay", replay)
     deadline = time.monotonic() + track.duration + _START_SECONDS
     while record.position(time.time_ns()) < track.duration + _TAIL_SECONDS:

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     encoder = load_model(args, frozenset([Modality.VISION]).union(*(query.modalities for query in queries)))
     embeddings = [query.embed(encoder) for query in queries]
     detector = load_detector(args.detector or default_detector(args.model), encoder)
-    classes = detector.classes()
+    classes = detector.new_classes()
     active = [(label, e) for label, e in zip(labels, embeddings) if not e.abstained]
     classes.replace([label for label, _ in active], [e for _, e in active])
     found = detector.detect(image, classes, min_score=args.min_score, max_detections=args.max)

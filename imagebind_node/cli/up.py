@@ -4,7 +4,7 @@ examples:
   imagebind-node up
   imagebind-node up --params-file config/robot.yaml --namespace /robot1
   imagebind-node up --nodes encoder,detector --param encoder.hop:=0.2
-  imagebind-node up --nodes replay,encoder,detector --param replay.sounds:=bark.wav --param replay.pictures:=yard.jpg
+  imagebind-node up --nodes replay,encoder,detector --param replay.audio:=bark.wav --param replay.images:=yard.jpg
 """
 
 from __future__ import annotations

@@ -64,7 +64,9 @@ def _judge_cue(scene: Scene, interval: Interval, record: Record, scale: float) -
     heard = [h for h in record.heard if during(h.stamp) and not h.abstained]
     label, _ = Counter(h.label for h in heard).most_common(1)[0] if heard else ("nothing", 0)
     confidences = [h.confidence for h in heard if h.label == label]
-    seen = [s for s in record.seen if during(s.stamp) and len(s.scores)]
+    # A slow machine may finish a frame of this cue when the next one sounds: its class then tells.
+    names = {h.label for h in heard}
+    seen = [s for s in record.seen if during(s.stamp) and len(s.scores) and s.labels[0] in names]
     answers = scene.things[interval.cue.thing]
     overlaps = [best_iou(s.boxes[0] * scale, answers) for s in seen]
     best = max(range(len(seen)), key=lambda i: float(seen[i].scores[0]), default=None)

@@ -26,9 +26,9 @@ def track(scene, tmp_path_factory):
     return write_track(scene, tmp_path_factory.mktemp("track") / "track.wav")
 
 
-def seen(seconds: float, boxes: list, scores: list, delay: float = 0.1) -> Seen:
+def seen(seconds: float, boxes: list, scores: list, label: str = "dog", delay: float = 0.1) -> Seen:
     stamp = START + round(seconds * 1e9)
-    labels = ("Dog",) * len(scores)
+    labels = (label,) * len(scores)
     return Seen(
         stamp,
         stamp + round(delay * 1e9),
@@ -40,6 +40,11 @@ def seen(seconds: float, boxes: list, scores: list, delay: float = 0.1) -> Seen:
 
 def right_box(scene, thing: str) -> np.ndarray:
     return np.array(scene.things[thing][0]) / SCALE
+
+
+def heard_dog(interval) -> Record:
+    stamp = START + round((interval.start + 1) * 1e9)
+    return Record(started=START, heard=[Heard(stamp, "dog", 0.9, False)])
 
 
 def test_bundled_scenes_are_whole():
@@ -80,7 +85,8 @@ def test_right_boxes_are_found(scene, track):
     for interval in track.intervals:
         stamp = START + round((interval.start + 1) * 1e9)
         record.heard.append(Heard(stamp, interval.cue.thing, 0.9, False))
-        record.seen.append(seen(interval.start + 1, [right_box(scene, interval.cue.thing)], [0.95]))
+        thing = interval.cue.thing
+        record.seen.append(seen(interval.start + 1, [right_box(scene, thing)], [0.95], thing))
     result = judge(scene, track, record, SCALE)
     assert all(cue.found for cue in result.cues)
     assert [cue.heard for cue in result.cues] == [cue.thing for cue in scene.cues]
@@ -90,7 +96,7 @@ def test_right_boxes_are_found(scene, track):
 
 def test_a_wrong_box_is_not_found(scene, track):
     first, other = track.intervals[0], scene.cues[1].thing
-    record = Record(started=START)
+    record = heard_dog(first)
     record.seen.append(
         seen(first.start + 1, [right_box(scene, other), right_box(scene, first.cue.thing)], [0.9, 0.8])
     )
@@ -101,12 +107,20 @@ def test_a_wrong_box_is_not_found(scene, track):
 
 def test_the_message_of_the_best_score_decides_and_the_share_is_counted(scene, track):
     first, other = track.intervals[0], scene.cues[1].thing
-    record = Record(started=START)
+    record = heard_dog(first)
     record.seen.append(seen(first.start + 0.5, [right_box(scene, other)], [0.7]))
     record.seen.append(seen(first.start + 1.0, [right_box(scene, first.cue.thing)], [0.9]))
     cue = judge(scene, track, record, SCALE).cues[0]
     assert cue.found
     assert cue.hits == pytest.approx(0.5)
+
+
+def test_a_late_frame_of_another_cue_does_not_count(scene, track):
+    first = track.intervals[0]
+    record = heard_dog(first)
+    record.seen.append(seen(first.start + 1, [right_box(scene, "duck")], [0.99], "duck"))
+    record.seen.append(seen(first.start + 1.2, [right_box(scene, "dog")], [0.9], "dog"))
+    assert judge(scene, track, record, SCALE).cues[0].found
 
 
 def test_nothing_seen_is_not_found(scene, track):
