@@ -29,15 +29,19 @@ pip() {
 
 make_venv() {
   # An environment that was moved or whose interpreter is gone names other paths in its scripts.
-  if [ -e "$venv" ] && ! "$venv/bin/python" -c "import sys; sys.exit(sys.prefix != '$venv')" 2>/dev/null; then
+  if [ -f "$venv/pyvenv.cfg" ] && ! "$venv/bin/python" -c "import sys; sys.exit(sys.prefix != '$venv')" 2>/dev/null; then
     say "$venv does not work (moved, or its Python is gone): making it anew"
     rm -rf "$venv"
   fi
-  [ -x "$venv/bin/python" ] && return
-  local python
-  python=$("$root/scripts/find_python.sh")
-  say "virtual environment with $("$python" --version)"
-  "$python" -m venv "$venv"
+  if [ ! -x "$venv/bin/python" ]; then
+    local python
+    python=$("$root/scripts/find_python.sh")
+    say "virtual environment with $("$python" --version)"
+    "$python" -m venv "$venv"
+  elif [ -n "${PYTHON:-}" ] && [ "$("$PYTHON" --version)" != "$("$venv/bin/python" --version)" ]; then
+    say "error: $venv has $("$venv/bin/python" --version), PYTHON=$PYTHON is another: \`make distclean\` first"
+    exit 1
+  fi
 }
 
 install_packages() {
@@ -45,11 +49,17 @@ install_packages() {
   pip install -q -c "$root/constraints.txt" 'setuptools<80' wheel
   pip install -q -c "$root/constraints.txt" ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
     --no-build-isolation -e "$root[$extras]"
-  # The exported CMake targets of the wheels name the Python of the machine they were built on.
-  local base
+  retarget_cmake
+}
+
+# The CMake targets that the ROS wheels export name the Python of the machine they were built on.
+retarget_cmake() {
+  local base site
   base=$("$venv/bin/python" -c 'import sys; print(sys.base_prefix)')
+  site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
   grep -rlE '/opt/python/cp3[0-9]+-cp3[0-9]+' "$venv/share" --include='*.cmake' |
-    xargs -r sed -i -E "s#/opt/python/cp3[0-9]+-cp3[0-9]+#$base#g"
+    xargs -r sed -i -E -e "s#/opt/python/cp3[0-9]+-cp3[0-9]+/lib/python3[.][0-9]+/site-packages#$site#g" \
+      -e "s#/opt/python/cp3[0-9]+-cp3[0-9]+#$base#g"
 }
 
 build_interfaces() {
