@@ -59,8 +59,8 @@ def test_writes_during_indexing_reach_the_indexed_copy(tmp_path: Path) -> None:
         copied = threading.Event()
         make_copy = store._shards._indexer._copy
 
-        def copy_and_tell(name: str, target: Path) -> None:
-            make_copy(name, target)
+        def copy_and_tell(name: str, source: Path, target: Path) -> None:
+            make_copy(name, source, target)
             copied.set()
 
         store._shards._indexer._copy = copy_and_tell

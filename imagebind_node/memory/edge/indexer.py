@@ -13,21 +13,23 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 BUILDING = ".building-"
+# Run as a file: it needs none of this package, which may be importable in this process only.
+CHILD = Path(__file__).with_name("index_shard.py")
 
 
 class Indexer:
-    """Runs `copy(target) -> bool` and `exchange(built)` of the store around a child process.
+    """Runs a child process between `copy` and `exchange` of the store.
 
-    next_job() gives the name of a shard to index or None; copy(name, target) puts a copy of it at `target`;
-    exchange(name, built) swaps it in. A shard whose indexing failed stays searchable by scan and is tried again at
-    the next start.
+    next_job() gives the name of a shard to index or None; copy(name, source, target) puts a copy of it at
+    `source` and an empty shard at `target`; exchange(name, target) swaps the indexed shard in. A shard
+    whose indexing failed stays searchable by scan and is tried again at the next start.
     """
 
     def __init__(
         self,
         folder: Path,
         next_job: Callable[[], str | None],
-        copy: Callable[[str, Path], None],
+        copy: Callable[[str, Path, Path], None],
         exchange: Callable[[str, Path], None],
         give_up: Callable[[str], None],
     ) -> None:
@@ -71,13 +73,14 @@ class Indexer:
 
     def _index(self, name: str) -> None:
         built = self._folder / f"{name}{BUILDING}{uuid.uuid4().hex[:8]}"
+        source, target = built / "source", built / "indexed"
         try:
-            self._copy(name, built)
+            self._copy(name, source, target)
             with self._guard:
                 if self._stopping:
                     return
                 self._child = subprocess.Popen(
-                    [sys.executable, "-m", "imagebind_node.memory.edge.index_shard", str(built)],
+                    [sys.executable, str(CHILD), str(source), str(target)],
                     stdin=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                 )
@@ -89,7 +92,7 @@ class Indexer:
                 log.error("indexing of memory shard %s failed (%s): it is scanned instead", name, tail[0])
                 self._give_up(name)
                 return
-            self._exchange(name, built)
+            self._exchange(name, target)
         except OSError as error:
             log.error("indexing of memory shard %s failed (%s): it is scanned instead", name, error)
             self._give_up(name)

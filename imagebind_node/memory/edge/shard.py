@@ -25,10 +25,12 @@ except ImportError as error:
 # rescoring; measured with benchmarks/memory.py.
 _FULL_SCAN_KILOBYTES = 30_000
 _EF = 128
-INDEXED_FIELDS = ("stamp", "modality", "robot", "labels", "source", "pose.x", "pose.y", "pose.z")
+# Each index costs 3 to 5 MB a shard. A robot's name and topic hardly tell its own memories apart, and height
+# little about a place; these are checked without an index.
+INDEXED_FIELDS = ("stamp", "modality", "labels", "pose.x", "pose.y")
 
 
-def shard_config(space: Space) -> qdrant.EdgeConfig:
+def shard_config(space: Space, log: bool) -> qdrant.EdgeConfig:
     """Original vectors on disk, int8 copies in memory, a graph of 16 links built by one thread (robots are busy)."""
     return qdrant.EdgeConfig(
         vectors=qdrant.EdgeVectorParams(
@@ -44,13 +46,14 @@ def shard_config(space: Space) -> qdrant.EdgeConfig:
             type=qdrant.ScalarType.Int8, quantile=0.99, memory=qdrant.Memory.Pinned
         ),
         optimizers=qdrant.EdgeOptimizersConfig(default_segment_number=1, indexing_threshold=1000),
+        wal_enabled=log,
     )
 
 
-def create_shard(path: Path, space: Space) -> None:
-    """Make an empty shard with its payload indexes and leave it closed on disk."""
+def create_shard(path: Path, space: Space, *, log: bool = True) -> None:
+    """Make an empty shard with its payload indexes, with or without a write-ahead log, and leave it closed."""
     path.mkdir(parents=True)
-    engine = qdrant.EdgeShard.create(str(path), shard_config(space))
+    engine = qdrant.EdgeShard.create(str(path), shard_config(space, log))
     schema: qdrant.IntegerIndexParams | qdrant.FloatIndexParams | qdrant.KeywordIndexParams
     for field in INDEXED_FIELDS:
         if field == "stamp":
@@ -82,7 +85,8 @@ def _native(conditions: Sequence[Condition]) -> qdrant.Filter | None:
 class Shard:
     """An open shard. Not thread-safe: the store holds a lock around every call.
 
-    Writes reach the write-ahead log before they return; `sync` makes the log durable, which needs no lock.
+    Writes reach the write-ahead log before they return; `sync` makes the log durable, which needs no lock. A shard
+    without a log (an indexed one) is durable after `flush`.
     While `journal` is a list, every write is also kept there, to be repeated on the indexed copy.
     """
 
@@ -98,6 +102,7 @@ class Shard:
         self.journal: list[qdrant.UpdateOperation] | None = None
         self.count = int(self._engine.count(qdrant.CountRequest(exact=True)))
         self._unflushed = 0
+        self._logged = any((path / "wal").glob("open-*"))
 
     def upsert(self, ids: Sequence[str], vectors: np.ndarray, moments: Sequence[Moment]) -> None:
         """Insert or overwrite; `count` is brought up to date."""
@@ -138,6 +143,8 @@ class Shard:
         The engine maps the files of its log and leaves it to the kernel when they reach the disk; fdatasync writes
         the dirty pages of a file whoever mapped it, and costs nothing for the clean ones.
         """
+        if not self._logged:
+            return
         log = self.path / "wal"
         for file in log.iterdir():
             if file.name.startswith(("open-", "closed-")):
@@ -150,7 +157,7 @@ class Shard:
 
     def flush(self, every: int = 0) -> None:
         """Write segments to disk and shorten the log, if at least `every` points were written since the last time."""
-        if self._unflushed > every:
+        if self._unflushed > (every if self._logged else 0):
             self._engine.flush()
             self._unflushed = 0
 

@@ -142,7 +142,8 @@ class Shards:
                     return entry.name
         return None
 
-    def _copy(self, name: str, target: Path) -> None:
+    def _copy(self, name: str, source: Path, target: Path) -> None:
+        create_shard(target, self._manifest.space, log=False)
         with self._write:
             with self.lock:
                 shard = self._open.get(name)
@@ -150,7 +151,7 @@ class Shards:
                     return
                 shard.flush()
                 shard.journal = []
-            shutil.copytree(shard.path, target)
+            shutil.copytree(shard.path, source)
 
     def _exchange(self, name: str, built: Path) -> None:
         with self._write, self.lock:
@@ -158,7 +159,7 @@ class Shards:
             if old is None or self._closed:
                 return
             manifest, fresh = self._manifest.new_name()
-            path = built.rename(built.parent / fresh)
+            path = built.rename(self.folder / "shards" / fresh)
             sync_folder(path.parent)
             shard = Shard(path)
             for operation in old.journal or ():
