@@ -36,7 +36,7 @@ def audio_sample(value: Any) -> AudioSample:
     if (
         not isinstance(data, np.ndarray)
         or not isinstance(rate, (int, float, np.integer))
-        or rate != int(rate)
+        or not float(rate).is_integer()
     ):
         raise InvalidInputError(f"{wanted}, got ({type(data).__name__}, {type(rate).__name__})")
     return AudioSample(_pcm_to_float(data), int(rate))
