@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,7 @@ from imagebind_node.samples import Modality, parse_modality
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from imagebind_node.encoders.base import Encoder
+    from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +42,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="also write the vectors to this .npz, by input or array name"
     )
+    parser.add_argument(
+        "--scaled",
+        action="store_true",
+        help="with --npz: exactly what the original network returns, scaled instead of normalised",
+    )
     add_model_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     if bool(args.inputs) == (args.npz is not None):
         raise InvalidInputError("give either INPUTs or --npz FILE")
+    if args.scaled and args.npz is None:
+        raise InvalidInputError("--scaled goes with --npz: embeddings of inputs are normalised")
     if args.npz is not None:
         return _embed_tensors(args)
     from imagebind_node.query import parse_query
@@ -76,7 +83,15 @@ def _embed_tensors(args: argparse.Namespace) -> int:
     arrays = read_arrays(args.npz, "model inputs")
     modalities = {name: _modality_of(name) for name in arrays}
     encoder = load_model(args, set(modalities.values()))
-    vectors = {name: _forward(encoder, modalities[name], name, array) for name, array in arrays.items()}
+    forward = encoder.forward
+    if args.scaled:
+        if not hasattr(encoder, "forward_scaled"):
+            raise InvalidInputError(f"model {encoder.name!r} has no scaled outputs: leave out --scaled")
+        forward = encoder.forward_scaled
+    vectors = {}
+    for name, array in arrays.items():
+        encoder.require(modalities[name])
+        vectors[name] = _forward(forward, modalities[name], name, array)
     if args.out is not None:
         _save(args.out, vectors)
     if args.json:
@@ -93,15 +108,14 @@ def _embed_tensors(args: argparse.Namespace) -> int:
     return 0
 
 
-def _forward(encoder: Encoder, modality: Modality, name: str, array: np.ndarray) -> np.ndarray:
+def _forward(forward: Callable[..., Tensor], modality: Modality, name: str, array: np.ndarray) -> np.ndarray:
     import torch
 
-    encoder.require(modality)
     tensor = torch.from_numpy(array)
     try:
         with torch.inference_mode():
             batch = tensor.float() if tensor.is_floating_point() else tensor
-            return encoder.forward(modality, batch).float().cpu().numpy()
+            return forward(modality, batch).float().cpu().numpy()
     except ImagebindNodeError:
         raise
     except (RuntimeError, IndexError, ValueError) as error:

@@ -15,7 +15,10 @@ def check_model_files(model: str) -> Iterator[Finding]:
     needed = model == "concept"
     try:
         from imagebind_node.encoders.base import load_encoder
+        from imagebind_node.model_store import verify
 
+        for line in verify(model):
+            yield Finding("model", State.OK, line, needed=needed)
         started = time.perf_counter()
         encoder = load_encoder(model, modalities=[Modality.TEXT])
         encoder.encode(Modality.TEXT, [TextSample("a dog")])
