@@ -89,6 +89,7 @@ setup(
     maintainer_email="maintainers@imagebind-node.invalid",
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={"": ["*.xml", "py.typed"]},
     include_package_data=True,
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),

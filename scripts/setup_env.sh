@@ -57,7 +57,8 @@ retarget_cmake() {
   local base site
   base=$("$venv/bin/python" -c 'import sys; print(sys.base_prefix)')
   site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-  grep -rlE '/opt/python/cp3[0-9]+-cp3[0-9]+' "$venv/share" --include='*.cmake' |
+  # grep finds nothing where this was done before, which is no error.
+  { grep -rlE '/opt/python/cp3[0-9]+-cp3[0-9]+' "$venv/share" --include='*.cmake' || true; } |
     xargs -r sed -i -E -e "s#/opt/python/cp3[0-9]+-cp3[0-9]+/lib/python3[.][0-9]+/site-packages#$site#g" \
       -e "s#/opt/python/cp3[0-9]+-cp3[0-9]+#$base#g"
 }
