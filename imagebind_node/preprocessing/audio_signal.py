@@ -6,7 +6,6 @@ from functools import lru_cache
 from math import gcd
 
 import numpy as np
-from scipy.signal import resample_poly
 
 from imagebind_node.errors import InvalidInputError
 
@@ -28,7 +27,7 @@ def to_mono(data: np.ndarray) -> np.ndarray:
 
 def _ratio(rate_in: int, rate_out: int) -> tuple[int, int]:
     for rate in (rate_in, rate_out):
-        if int(rate) != rate or not 1 <= rate <= MAX_RATE:
+        if not (float(rate).is_integer() and 1 <= rate <= MAX_RATE):
             raise InvalidInputError(f"sample rate must be a whole number from 1 to {MAX_RATE} Hz, got {rate}")
     divisor = gcd(int(rate_in), int(rate_out))
     return int(rate_out) // divisor, int(rate_in) // divisor
@@ -58,6 +57,9 @@ def resample(data: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
     up, down = _ratio(rate_in, rate_out)
     if up == down:
         return data.astype(np.float32, copy=False)
+    # Imported where it is used: scipy.signal takes half a second, which sound at the right rate need not pay.
+    from scipy.signal import resample_poly
+
     # float64 inside: phases of large ratios would otherwise lose the last digits that the log-mel makes visible.
     return resample_poly(data.astype(np.float64), up, down, axis=0, window=_kernel(up, down)).astype(
         np.float32
@@ -73,8 +75,8 @@ class StreamResampler:
 
     def __init__(self, rate_in: int, rate_out: int) -> None:
         """Rates in Hz; raises InvalidInputError unless whole numbers from 1 to 768000."""
-        self.rate_in, self.rate_out = int(rate_in), int(rate_out)
         self._up, self._down = _ratio(rate_in, rate_out)
+        self.rate_in, self.rate_out = int(rate_in), int(rate_out)
         if self._up == self._down:
             return
         kernel = _kernel(self._up, self._down)
