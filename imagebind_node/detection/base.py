@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
@@ -12,6 +14,20 @@ from imagebind_node.embedding import Embedding, Space
 from imagebind_node.samples import ImageSample
 
 MAP_CELL = 16  # pixels a side of a similarity map's cell, for detectors without a map of their own
+
+
+class Boxes(Protocol):
+    """Places in one picture that may hold a thing: boxes float32 (N, 4) pixels, objectness float32 (N,)."""
+
+    @property
+    def boxes(self) -> np.ndarray: ...
+
+    @property
+    def objectness(self) -> np.ndarray: ...
+
+
+Proposer = Callable[[np.ndarray], Boxes]
+"""uint8 RGB picture (H, W, 3) -> class-agnostic boxes."""
 
 
 class Detector(ABC):

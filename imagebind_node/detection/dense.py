@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
-from imagebind_node.detection.base import Detector
+from imagebind_node.detection.base import Detector, Proposer
 from imagebind_node.detection.class_embeddings import ClassEmbeddings
 from imagebind_node.detection.dense_features import METHODS, embed_densely
 from imagebind_node.detection.dense_views import VIEWS, View, make_view
@@ -21,7 +20,6 @@ from imagebind_node.encoders.imagebind.encoder import ImageBindEncoder
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.samples import ImageSample, Modality
 
-Proposer = Callable[[np.ndarray], np.ndarray]
 SNAP_IOU = 0.5  # a proposal replaces a box of the map that it overlaps by this much
 
 
@@ -72,7 +70,7 @@ class DenseDetector(Detector):
 
     method: see dense_features. view: which part of the picture at which resolution, see dense_views.
     side: pixels of the picture's short side in the network (224: as trained; multiples of the patch);
-    proposals: function from a uint8 RGB picture to boxes (N, 4), to which boxes of the map snap.
+    proposals: boxes of the map snap to these, if given.
     null_bank: unit rows of unrelated cues for percentile scores, best of the modality that is searched with.
     """
 
@@ -120,7 +118,9 @@ class DenseDetector(Detector):
         rows, columns, dim = grid.shape
         y, x = np.divmod(np.arange(rows * columns, dtype=np.float32), columns)
         cells = np.stack([x, y, x + 1, y + 1], 1)
-        proposals = np.zeros((0, 4), np.float32) if self._proposals is None else self._proposals(sample.data)
+        proposals = np.zeros((0, 4), np.float32)
+        if self._proposals is not None:
+            proposals = self._proposals(sample.data).boxes
         picture = whole.mean(0).cpu().numpy() if len(whole) > 1 else whole[0].cpu().numpy()
         found = PatchRegions(
             boxes=view.to_pixels(cells),

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from imagebind_node.detection.dense_views import make_view
-from imagebind_node.detection.detections import box_iou
+from imagebind_node.detection.detections import Regions, box_iou
 from imagebind_node.detection.registry import load_detector
 from imagebind_node.embedding import Embedding, Space
 from imagebind_node.errors import InvalidInputError, SpaceMismatchError, UnsupportedModalityError
@@ -131,7 +131,8 @@ def test_several_classes_each_have_their_box(encoder):
 
 def test_boxes_snap_to_proposals_that_overlap(encoder):
     exact, elsewhere = THING, np.array([0, 0, 50, 50], np.float32)
-    detector = load_detector("dense", encoder, proposals=lambda pixels: np.stack([elsewhere, exact]))
+    boxes = Regions(np.stack([elsewhere, exact]), np.zeros((2, 32), np.float32), np.ones(2, np.float32))
+    detector = load_detector("dense", encoder, proposals=lambda pixels: boxes)
     sample = picture()
     classes = detector.new_classes()
     classes.replace(["thing"], [of_the_thing(detector, sample)])
