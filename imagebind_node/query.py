@@ -73,16 +73,14 @@ class Query:
         return encoder.encode(term.modality, [term.content])[0]
 
 
-def parse_query(text: str, *, words: str | None = None) -> Query:
+def parse_query(text: str) -> Query:
     """Read a query and the files that it names.
 
-    words: if given, a query without a known prefix is words, put into this prompt at `{}`, not a path. Raises
-    InvalidInputError for bad grammar, and whatever reading the files raises.
+    Raises InvalidInputError for bad grammar, and whatever reading the files raises.
     """
-    if words is not None and not _has_prefix(text):
-        return _single(text, f"text:{words.replace('{}', text)}", label=text)
     if _is_file(text):
-        return _single(text, text)
+        modality, sample = parse_input(text)
+        return Query(text, _label(text), (Term(text, modality, sample),))
     parts = _split(text)
     if len(parts) > MAX_TERMS:
         raise InvalidInputError(f"query has {len(parts)} terms: use at most {MAX_TERMS}")
@@ -108,11 +106,6 @@ def read_embedding(path: str | Path) -> Embedding:
             confidence=float(entry["confidence"]),
             abstained=bool(entry["abstained"]),
         )
-
-
-def _single(text: str, source: str, label: str | None = None) -> Query:
-    modality, sample = parse_input(source)
-    return Query(text, label or _label(source), (Term(source, modality, sample),))
 
 
 def _term(sign: float, part: str, whole: str) -> Term:

@@ -1,23 +1,27 @@
 """Zero-shot recognition: which of your labels fits the input best?
 
-Labels are words, or inputs of any modality (audio:PATH, image:PATH). The probabilities are
-softmax(cosine / temperature) over the labels given, so they say which label fits best, not whether any fits.
+The probabilities are softmax(cosine / temperature) over the labels given, so they say which label fits best, not
+whether any fits; a class set with `unknown_cosine` also has "unknown".
 
-example:
+examples:
   imagebind-node classify bark.wav --labels dog,cat,train
+  imagebind-node classify kitchen.jpg --class-set config/class_sets/home.yaml --top 3
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imagebind_node.cli.options import add_model_arguments, load_model, positive_float, positive_int
 from imagebind_node.cli.output import print_json, print_table
 from imagebind_node.errors import InvalidInputError
+from imagebind_node.samples import Modality
 
-# ImageBind trains its text pairs at a temperature of 0.01 to 0.07; concept vectors are a little flatter.
-DEFAULT_TEMPERATURE = 0.05
+if TYPE_CHECKING:
+    from imagebind_node.recognition import ClassSet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,64 +30,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group = parser.add_mutually_exclusive_group(required=True)
     group.add_argument("--labels", metavar="A,B,C", help="labels, separated by commas")
-    group.add_argument("--labels-file", type=Path, metavar="FILE", help="labels, one a line")
-    parser.add_argument(
-        "--prompt", default="{}", metavar="TEXT", help="text around a label, such as 'a photo of a {}'"
+    group.add_argument(
+        "--class-set", type=Path, metavar="FILE", help="labels with synonyms and prompts, YAML"
     )
-    parser.add_argument("--temperature", type=positive_float, default=DEFAULT_TEMPERATURE, metavar="T")
+    parser.add_argument(
+        "--prompt",
+        action="append",
+        metavar="TEXT",
+        help="sentence around a label, such as 'a photo of a {}'; repeat for an ensemble (default: by modality)",
+    )
+    parser.add_argument(
+        "--temperature", type=positive_float, metavar="T", help="default: the class set's, else 0.05"
+    )
     parser.add_argument("--top", type=positive_int, metavar="K", help="show the K best labels (default: all)")
     add_model_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    import numpy as np
-
-    from imagebind_node.embedding import stack
     from imagebind_node.query import parse_query
+    from imagebind_node.recognition import ZeroShotClassifier
+    from imagebind_node.recognition.zero_shot import DEFAULT_TEMPERATURE, text_encoder
 
-    labels = _labels(args)
-    if "{}" not in args.prompt:
-        raise InvalidInputError(f"--prompt {args.prompt!r} has no {{}} to put the label in")
+    class_set = _class_set(args)
     inputs = [parse_query(text) for text in args.inputs]
-    classes = [parse_query(label, words=args.prompt) for label in labels]
-    encoder = load_model(args, frozenset().union(*(query.modalities for query in [*inputs, *classes])))
-    matrix = stack([query.embed(encoder) for query in classes])
+    modalities = frozenset([Modality.TEXT]).union(*(query.modalities for query in inputs))
+    encoder = load_model(args, modalities)
+    classifier = ZeroShotClassifier(class_set, encoder.space, text_encoder(encoder))
+    top = args.top or len(class_set.labels) + 1
     results = []
     for text, query in zip(args.inputs, inputs):
-        embedding = query.embed(encoder)
-        ranked = []
-        if embedding.vector.size:
-            embedding.space.require_same(encoder.space)
-            cosines = matrix @ embedding.vector
-            logits = (cosines - cosines.max()) / args.temperature
-            shares = np.exp(logits) / np.exp(logits).sum()
-            order = np.argsort(-cosines, kind="stable")[: args.top]
-            ranked = [
-                {"label": labels[i], "probability": float(shares[i]), "cosine": float(cosines[i])}
-                for i in order
-            ]
-        results.append({"input": text, "abstained": embedding.abstained, "labels": ranked})
+        found = classifier.recognise(query.embed(encoder), top)
+        rows = zip(found.labels, found.probabilities, found.cosines)
+        ranked = [{"label": label, "probability": share, "cosine": cosine} for label, share, cosine in rows]
+        results.append({"input": text, "abstained": found.abstained, "labels": ranked})
     if args.json:
-        print_json("classify", model=encoder.name, temperature=args.temperature, results=results)
+        temperature = class_set.temperature or DEFAULT_TEMPERATURE
+        print_json("classify", model=encoder.name, temperature=temperature, results=results)
         return 0
     for result in results:
         print(result["input"] + (" (abstained: too little evidence)" if result["abstained"] else ""))
-        rows = [(r["label"], r["probability"], r["cosine"]) for r in result["labels"]]
-        print_table(("  label", "probability", "cosine"), [(f"  {row[0]}", *row[1:]) for row in rows])
+        rows = [(f"  {r['label']}", r["probability"], r["cosine"]) for r in result["labels"]]
+        print_table(("  label", "probability", "cosine"), rows)
     return 0
 
 
-def _labels(args: argparse.Namespace) -> list[str]:
-    if args.labels_file is not None:
-        from imagebind_node.files import read_text
+def _class_set(args: argparse.Namespace) -> ClassSet:
+    from imagebind_node.recognition import read_class_set
+    from imagebind_node.recognition.class_set import from_labels
+    from imagebind_node.recognition.prompts import check_templates
 
-        found = read_text(args.labels_file).data.splitlines()
+    if args.class_set is not None:
+        class_set = read_class_set(args.class_set)
     else:
-        found = args.labels.split(",")
-    labels = [label.strip() for label in found if label.strip()]
-    if not labels:
-        raise InvalidInputError("no labels given: write --labels dog,cat,train")
-    repeated = {label for label in labels if labels.count(label) > 1}
-    if repeated:
-        raise InvalidInputError(f"label given twice: {', '.join(sorted(repeated))}")
-    return labels
+        labels = [label.strip() for label in args.labels.split(",") if label.strip()]
+        if not labels:
+            raise InvalidInputError("no labels given: write --labels dog,cat,train")
+        repeated = sorted({label for label in labels if labels.count(label) > 1})
+        if repeated:
+            raise InvalidInputError(f"label given twice: {', '.join(repeated)}")
+        class_set = from_labels(labels)
+    if args.prompt:
+        templates = check_templates(tuple(args.prompt))
+        class_set = replace(class_set, templates=dict.fromkeys(Modality, templates))
+    return class_set if args.temperature is None else replace(class_set, temperature=args.temperature)

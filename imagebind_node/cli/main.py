@@ -23,9 +23,12 @@ COMMANDS = {
     "similarity": "cosine matrix of inputs of any modality",
     "classify": "zero-shot recognition among your own labels",
     "retrieve": "find the files that fit a query of any modality",
+    "index": "remember what folders, videos, sounds and bags hold",
+    "memory": "look into a memory, upload it to a fleet's, forget",
     "detect": "boxes of the things in a picture that fit a sound, words, a picture or a sum of them",
     "evaluate": "retrieval and detection metrics on a dataset",
     "models": "list, pull, verify and export models",
+    "bridge": "carry embeddings into another CLIP's space: fit or show a linear map",
     "bench": "speed and memory on this machine",
     "doctor": "what works here, and how to mend what does not",
 }

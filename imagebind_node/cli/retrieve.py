@@ -11,6 +11,7 @@ import logging
 import sys
 from pathlib import Path
 
+from imagebind_node.cli.among_memory import add_filter_arguments, is_memory, retrieve_from_memory
 from imagebind_node.cli.options import add_model_arguments, load_model, positive_int
 from imagebind_node.cli.output import print_json, print_table
 from imagebind_node.errors import InvalidInputError
@@ -24,14 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--among",
         required=True,
-        type=Path,
         metavar="DIR_OR_LIST",
-        help="folder, or text file with one input a line",
+        help="folder, text file with one input a line, memory made by `index`, or URL of a Qdrant server",
     )
     parser.add_argument("--modality", metavar="M", help="only candidates of this modality")
     parser.add_argument(
         "--top", type=positive_int, default=5, metavar="K", help="how many to show (default: 5)"
     )
+    add_filter_arguments(parser)
     add_model_arguments(parser)
 
 
@@ -43,7 +44,9 @@ def run(args: argparse.Namespace) -> int:
 
     query = parse_query(args.query)
     wanted = None if args.modality is None else parse_modality(args.modality)
-    candidates = _candidates(args.among, wanted)
+    if is_memory(args.among):
+        return retrieve_from_memory(args, query, wanted)
+    candidates = _candidates(Path(args.among), wanted)
     encoder = load_model(args, query.modalities | {modality for _, modality in candidates})
     target = query.embed(encoder)
     if not target.vector.size:

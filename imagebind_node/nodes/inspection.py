@@ -110,7 +110,7 @@ def _faults(node: Any, topic: str) -> Iterator[Finding]:
                     "build both ends against the same version of the interface package",
                 )
             fit, reason = qos_check_compatible(publisher.qos_profile, subscriber.qos_profile)
-            if fit is QoSCompatibility.ERROR:
+            if fit == QoSCompatibility.ERROR:
                 yield Finding(
                     "graph",
                     State.BROKEN,

@@ -48,15 +48,6 @@ def test_a_file_whose_name_holds_a_sum_is_one_term(tmp_path, dog_photo):
     assert parse_query(f'image:"{odd}" + text:dog').terms[0].source == f"image:{odd}"
 
 
-def test_words_need_no_prefix_where_the_caller_says_so():
-    assert terms_of_words("dog", "a photo of a {}") == "a photo of a dog"
-    assert parse_query("rock + roll", words="{}").label == "rock + roll"
-
-
-def terms_of_words(text: str, prompt: str) -> str:
-    return parse_query(text, words=prompt).terms[0].content.data
-
-
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -1,0 +1,117 @@
+"""`retrieve --among MEMORY`: filters by time, modality and place, and results with their stamps."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagebind_node.cli.options import load_model
+from imagebind_node.cli.output import print_json, print_table
+from imagebind_node.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from imagebind_node.memory.filters import Place
+    from imagebind_node.query import Query
+    from imagebind_node.samples import Modality
+
+
+def is_memory(among: str) -> bool:
+    """True for a folder made by `index` or the memory node, and for a URL."""
+    return among.startswith(("http://", "https://", "grpc://")) or (Path(among) / "memory.json").is_file()
+
+
+def add_filter_arguments(parser: argparse.ArgumentParser) -> None:
+    """What applies to a memory only."""
+    group = parser.add_argument_group("with a memory")
+    group.add_argument("--since", type=parse_time, metavar="TIME", help="ISO 8601 date and time, or seconds")
+    group.add_argument("--until", type=parse_time, metavar="TIME", help="as --since")
+    group.add_argument(
+        "--near", metavar="X,Y,Z,RADIUS", help="only moments within RADIUS metres in frame map"
+    )
+
+
+def parse_time(text: str) -> int:
+    """argparse type: nanoseconds since the epoch of an ISO 8601 time (local time if it names no zone) or seconds."""
+    try:
+        return int(float(text) * 1e9)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither seconds nor a time such as 2026-01-31T12:00"
+        ) from None
+    return int(moment.timestamp() * 1e9)
+
+
+def retrieve_from_memory(args: argparse.Namespace, query: Query, wanted: Modality | None) -> int:
+    """Search, print, exit status."""
+    from imagebind_node.memory.filters import MemoryFilter
+    from imagebind_node.memory.store import open_memory
+
+    where = MemoryFilter(
+        since=args.since,
+        until=args.until,
+        modalities=() if wanted is None else (wanted,),
+        place=_place(args.near),
+    )
+    encoder = load_model(args, query.modalities)
+    target = query.embed(encoder)
+    if not target.vector.size:
+        raise InvalidInputError(
+            f"query {args.query!r} abstained and has no vector: too little evidence in it"
+        )
+    with open_memory(args.among, encoder.space) as store:
+        total = store.count(where)
+        hits = store.search(target, args.top, where)
+    if args.json:
+        print_json(
+            "retrieve",
+            model=encoder.name,
+            query={"input": args.query, "abstained": target.abstained},
+            candidates=total,
+            results=[
+                {
+                    "input": hit.moment.source,
+                    "cosine": hit.score,
+                    "id": hit.id,
+                    "stamp": hit.moment.stamp,
+                    "modality": hit.moment.modality.value,
+                    "frame_id": hit.moment.frame_id,
+                    "robot": hit.moment.robot,
+                    "labels": [{"name": name, "score": score} for name, score in hit.moment.labels],
+                    "media": hit.moment.media,
+                    "position": None if hit.moment.pose is None else hit.moment.pose.position,
+                }
+                for hit in hits
+            ],
+            skipped=[],
+        )
+        return 0
+    if target.abstained:
+        print("the query abstained (too little evidence): do not trust this order")
+    rows = [
+        (i + 1, hit.score, _when(hit.moment.stamp), hit.moment.modality.value, hit.moment.source)
+        for i, hit in enumerate(hits)
+    ]
+    print_table(("rank", "cosine", "time (UTC)", "modality", "source"), rows)
+    return 0
+
+
+def _place(text: str | None) -> Place | None:
+    from imagebind_node.memory.filters import Place
+
+    if text is None:
+        return None
+    try:
+        x, y, z, radius = map(float, text.split(","))
+    except ValueError:
+        raise InvalidInputError(f"--near {text!r}: write X,Y,Z,RADIUS in metres, such as 1,2,0,5") from None
+    return Place((x, y, z), radius)
+
+
+def _when(stamp: int) -> str:
+    return datetime.fromtimestamp(stamp / 1e9, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
