@@ -11,7 +11,7 @@ import torch
 
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.preprocessing.audio_signal import resample, to_mono
-from imagebind_node.preprocessing.image import clip_spans
+from imagebind_node.preprocessing.clips import clip_spans
 from imagebind_node.samples import AudioSample
 
 

@@ -58,6 +58,8 @@ def resample(data: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
     if up == down:
         return data.astype(np.float32, copy=False)
     # Imported where it is used: scipy.signal takes half a second, which sound at the right rate need not pay.
+
+    # Imported here, since it takes as long as all the rest and sound at the model's rate never needs it.
     from scipy.signal import resample_poly
 
     # float64 inside: phases of large ratios would otherwise lose the last digits that the log-mel makes visible.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from math import ceil
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
+from imagebind_node.preprocessing.clips import clip_spans
 from imagebind_node.preprocessing.geometry import middle, resized_shape, without_strip_ends
 from imagebind_node.samples import ImageSample, VideoSample
 
@@ -69,17 +69,6 @@ def preprocess_image(sample: ImageSample, parameters: ImageParameters = IMAGE) -
 def _planes(data: np.ndarray) -> np.ndarray:
     """uint8 (H, W, 3) -> float32 (3, H, W), always a copy: samples must not be written to."""
     return np.ascontiguousarray(data.transpose(2, 0, 1), dtype=np.float32)
-
-
-def clip_spans(duration: float | Fraction, clip_seconds: int, clips: int) -> list[tuple[Fraction, Fraction]]:
-    """Start and end in seconds of `clips` clips spread evenly from the beginning.
-
-    Exact fractions, since truncation to samples follows. The last clip ends before the end of a longer signal
-    (starts are multiples of (duration - clip) / clips): so does the original.
-    """
-    last_start = Fraction(max(duration - clip_seconds, 0))
-    step = last_start / clips
-    return [(step * i, step * i + clip_seconds) for i in range(clips)]
 
 
 def clip_frames(times: np.ndarray, parameters: VideoParameters = VIDEO) -> list[list[int]]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.signal import firwin
 
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.samples import ImuSample
@@ -92,6 +91,8 @@ def _low_pass(times: np.ndarray, data: np.ndarray, rate: float) -> np.ndarray:
     source = (len(times) - 1) / (times[-1] - times[0])
     if source < 1.5 * rate or len(times) < 16:
         return data
+    from scipy.signal import firwin
+
     length = 2 * min(round(4 * source / rate), (len(times) - 1) // 2) + 1
     kernel = firwin(length, 0.9 * rate / 2, fs=source)
     half = length // 2

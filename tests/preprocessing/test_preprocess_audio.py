@@ -19,7 +19,7 @@ from imagebind_node.preprocessing.audio import (
     frame_count,
     preprocess_audio,
 )
-from imagebind_node.preprocessing.image import clip_spans
+from imagebind_node.preprocessing.clips import clip_spans
 from imagebind_node.samples import AudioSample
 
 DATA = Path(__file__).parents[1] / "data" / "preprocessing" / "audio.npz"

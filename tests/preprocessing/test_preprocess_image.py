@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.nn.functional import interpolate
 
+from imagebind_node.preprocessing.clips import clip_spans
 from imagebind_node.preprocessing.image import (
     IMAGE,
     VideoParameters,
     check_image,
     clip_frames,
-    clip_spans,
     preprocess_image,
     preprocess_video,
     resize_and_crop,
