@@ -1,0 +1,150 @@
+"""The whole graph: drivers, encoder and detector, each a process of its own, or all in one.
+
+ros2 launch imagebind_node bringup.launch.py
+ros2 launch imagebind_node bringup.launch.py camera:=false image:=/camera/camera/color/image_raw
+ros2 launch imagebind_node bringup.launch.py namespace:=robot1 composed:=true log_level:=debug
+ros2 launch imagebind_node bringup.launch.py --show-args
+"""
+
+import tempfile
+from pathlib import Path
+
+import yaml
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler
+from launch.event_handlers import OnShutdown
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+DEFAULTS = str(Path(__file__).resolve().parents[1] / "config" / "default.yaml")
+SWITCH = ["true", "false"]
+
+ARGUMENTS = [
+    DeclareLaunchArgument("model", default_value="", description="Model family; empty: as in params_file."),
+    DeclareLaunchArgument(
+        "device", default_value="", description="PyTorch device; empty: as in params_file."
+    ),
+    DeclareLaunchArgument(
+        "precision",
+        default_value="",
+        choices=["", "fp32", "bf16", "fp16", "int8"],
+        description="Arithmetic of the networks; empty: as in params_file.",
+    ),
+    DeclareLaunchArgument(
+        "modalities",
+        default_value="",
+        description="Towers of the encoder, such as vision,audio; empty: as in params_file.",
+    ),
+    DeclareLaunchArgument("namespace", default_value="", description="Namespace of every node."),
+    DeclareLaunchArgument("params_file", default_value=DEFAULTS, description="ROS parameter file."),
+    DeclareLaunchArgument(
+        "use_sim_time", default_value="false", choices=SWITCH, description="Take the time from /clock."
+    ),
+    DeclareLaunchArgument(
+        "log_level",
+        default_value="info",
+        choices=["debug", "info", "warn", "error", "fatal"],
+        description="Least severity that is logged.",
+    ),
+    DeclareLaunchArgument(
+        "autostart",
+        default_value="true",
+        choices=SWITCH,
+        description="Configure and activate the nodes; false leaves that to a lifecycle manager.",
+    ),
+    DeclareLaunchArgument(
+        "composed",
+        default_value="false",
+        choices=SWITCH,
+        description="All nodes in one process: samples are handed over by reference.",
+    ),
+    DeclareLaunchArgument(
+        "camera", default_value="true", choices=SWITCH, description="Start our camera driver."
+    ),
+    DeclareLaunchArgument(
+        "microphone", default_value="true", choices=SWITCH, description="Start our microphone driver."
+    ),
+]
+MODEL_NODES = ("encoder", "detector")
+# Launch argument -> relative topic that it renames, for robots that have their own drivers.
+TOPICS = {
+    "image": "camera/image_raw",
+    "depth": "depth/image_raw",
+    "thermal": "thermal/image_raw",
+    "audio": "audio",
+}
+ARGUMENTS += [
+    DeclareLaunchArgument(name, default_value=topic, description=f"Topic to use in place of {topic}.")
+    for name, topic in TOPICS.items()
+]
+
+
+def parameters_of(node: str, context: LaunchContext) -> dict:
+    """Parameters that launch arguments set for one node. They win over params_file."""
+    value = context.launch_configurations
+    chosen: dict = {name: value[name] == "true" for name in ("use_sim_time", "autostart")}
+    if node in MODEL_NODES:
+        chosen.update({name: value[name] for name in ("model", "device", "precision") if value[name]})
+    towers = [word.strip() for word in value["modalities"].split(",") if word.strip()]
+    if node == "encoder" and towers:
+        chosen["modalities"] = towers
+    return chosen
+
+
+def renamed() -> list:
+    """Remappings of the topics, and of the compressed one beside each picture topic."""
+    pairs = []
+    for name, topic in TOPICS.items():
+        pairs.append((topic, LaunchConfiguration(name)))
+        if topic.endswith("image_raw"):
+            pairs.append((f"{topic}/compressed", [LaunchConfiguration(name), "/compressed"]))
+    return pairs
+
+
+def separate(names: list, context: LaunchContext) -> list:
+    """One process a node."""
+    return [
+        Node(
+            package="imagebind_node",
+            executable=name,
+            name=name,
+            namespace=LaunchConfiguration("namespace"),
+            parameters=[LaunchConfiguration("params_file"), parameters_of(name, context)],
+            remappings=renamed(),
+            ros_arguments=["--log-level", LaunchConfiguration("log_level")],
+            output="screen",
+        )
+        for name in names
+    ]
+
+
+def composed(names: list, context: LaunchContext) -> list:
+    """One process for all. `-p NODE:NAME:=VALUE` finds no node in a namespace, so the parameters go by file."""
+    overrides = {f"/**/{name}": {"ros__parameters": parameters_of(name, context)} for name in names}
+    with tempfile.NamedTemporaryFile("w", prefix="imagebind_node_", suffix=".yaml", delete=False) as file:
+        yaml.safe_dump(overrides, file)
+    return [
+        Node(
+            package="imagebind_node",
+            executable="up",
+            namespace=LaunchConfiguration("namespace"),
+            parameters=[LaunchConfiguration("params_file"), file.name],
+            remappings=renamed(),
+            arguments=["--nodes", ",".join(names)],
+            ros_arguments=["--log-level", LaunchConfiguration("log_level")],
+            output="screen",
+        ),
+        RegisterEventHandler(OnShutdown(on_shutdown=lambda *_: Path(file.name).unlink(missing_ok=True))),
+    ]
+
+
+def start_nodes(context: LaunchContext) -> list:
+    """Called when the arguments have their values."""
+    value = context.launch_configurations
+    names = [name for name in ("camera", "microphone") if value[name] == "true"] + list(MODEL_NODES)
+    return (composed if value["composed"] == "true" else separate)(names, context)
+
+
+def generate_launch_description() -> LaunchDescription:
+    """What `ros2 launch` calls."""
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=start_nodes)])
