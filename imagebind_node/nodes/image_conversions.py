@@ -157,6 +157,10 @@ def _decompress(message: CompressedImage, modality: Modality) -> tuple[str, np.n
         picture.load()
     except InvalidInputError:
         raise
+    except PILImage.UnidentifiedImageError:
+        raise InvalidInputError(
+            f"compressed image (format {form!r}, {size} bytes) is not a whole JPEG or PNG"
+        ) from None
     except (*DECODER_ERRORS, PILImage.DecompressionBombError) as error:
         raise InvalidInputError(
             f"compressed image (format {form!r}, {size} bytes) is not a whole JPEG or PNG: {one_line(error)}"

@@ -117,6 +117,8 @@ class QueryState:
         if len(request.weights) not in (0, len(request.terms)):
             raise InvalidInputError(f"{len(request.weights)} weights for {len(request.terms)} terms")
         weights = [float(weight) for weight in request.weights] or None
+        if weights is not None and not np.isfinite(weights).all():
+            raise InvalidInputError("need one finite weight for each term")
         if weights is not None and not np.any(weights):
             raise InvalidInputError("all weights are 0: nothing is left to search for")
         embeddings = [embed_content(content, self._encoder) for content in request.terms]
@@ -127,7 +129,7 @@ class QueryState:
                     f"too little evidence in {name!r} to search for it: give a clearer one"
                 )
         label = request.label.strip() or " + ".join(names)
-        return label, embeddings[0] if len(embeddings) == 1 else combine(embeddings, weights)
+        return label, embeddings[0] if weights is None and len(embeddings) == 1 else combine(embeddings, weights)
 
     def _live_label(self, cue: Embedding) -> str:
         chosen = self._node.settings["live_label"]

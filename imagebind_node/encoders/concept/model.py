@@ -135,6 +135,8 @@ class ConceptEncoder(Encoder):
             evidence = torch.cat([self.audio_classes(patches[None]) for patches in inputs])
             vectors = self.embed_audio_classes(evidence)
             evidence = evidence * self._audio_weight
+            # Hearing nothing is a class of AudioSet, but no evidence of a thing.
+            evidence[:, self._audio_names.index("Silence")] = 0.0
             names, floor = self._audio_names, AUDIO_FLOOR
         else:
             logits = torch.cat([self.image_logits(pixels[None]) for pixels in inputs])
