@@ -42,6 +42,7 @@ class Tower(nn.Module):
         self.modality = modality
         self.config = config
         self.token_merging = 0
+        self.trim_text = True
         self.preprocessor = build_stem(modality, config, frames)
         self.trunk = Trunk(config)
         self.head = Head(config.width, dim)
@@ -59,7 +60,7 @@ class Tower(nn.Module):
         if self.modality is Modality.TEXT:
             # End of text has the highest number. Tokens after it cannot be seen by it (causal attention).
             index = batch.argmax(dim=-1)
-            if not torch.onnx.is_in_onnx_export():
+            if self.trim_text:
                 batch = batch[:, : int(index.max()) + 1]
         else:
             batch = batch.to(self.dtype)
