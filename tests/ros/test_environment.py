@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +41,7 @@ rclpy.shutdown()
 
 @pytest.mark.skipif(not WHEELS, reason="this Python has ROS from a distribution, which has to be sourced")
 def test_bare_environment_publishes_and_receives():
-    isolation = {"ROS_DOMAIN_ID": "87", "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    isolation = {name: os.environ[name] for name in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")}
     command = [sys.executable, "-c", PROGRAM]
     done = subprocess.run(command, env=isolation, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

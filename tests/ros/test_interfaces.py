@@ -55,10 +55,10 @@ OFFICIAL = {
 
 
 @pytest.fixture
-def node():
+def node(namespace):
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=88)
-    node = rclpy.create_node("interfaces", context=context)
+    rclpy.init(context=context)
+    node = rclpy.create_node("interfaces", context=context, namespace=namespace)
     yield node
     node.destroy_node()
     rclpy.shutdown(context=context)
@@ -163,7 +163,7 @@ def test_type_hash_is_that_of_the_official_vision_msgs(name):
 
 def test_type_hash_on_the_wire(node):
     publisher = node.create_publisher(Detection2DArray, "detections", 1)
-    (info,) = node.get_publishers_info_by_topic("/detections")
+    (info,) = node.get_publishers_info_by_topic(publisher.topic_name)
     if not hasattr(info, "topic_type_hash"):
         pytest.skip("this distribution (before Iron) has no type hashes")
     assert str(info.topic_type_hash) == f"RIHS01_{OFFICIAL['Detection2DArray']}"
