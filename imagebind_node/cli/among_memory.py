@@ -49,6 +49,9 @@ def parse_time(text: str) -> int:
 
 def retrieve_from_memory(args: argparse.Namespace, query: Query, wanted: Modality | None) -> int:
     """Search, print, exit status."""
+    import numpy as np
+
+    from imagebind_node.arithmetic import contributions
     from imagebind_node.memory.filters import MemoryFilter
     from imagebind_node.memory.store import open_memory
 
@@ -59,24 +62,32 @@ def retrieve_from_memory(args: argparse.Namespace, query: Query, wanted: Modalit
         place=_place(args.near),
     )
     encoder = load_model(args, query.modalities)
-    target = query.embed(encoder)
+    terms = query.embed_terms(encoder)
+    target = query.combine(terms, spherical=args.spherical)
     if not target.vector.size:
         raise InvalidInputError(
             f"query {args.query!r} abstained and has no vector: too little evidence in it"
         )
     with open_memory(args.among, encoder.space) as store:
         total = store.count(where)
-        hits = store.search(target, args.top, where)
+        hits = store.search(target, args.top, where, with_vectors=True)
+    vectors = np.stack([hit.vector for hit in hits]) if hits else np.zeros((0, encoder.space.dim))
+    shares = contributions(terms, target, vectors)
     if args.json:
         print_json(
             "retrieve",
             model=encoder.name,
-            query={"input": args.query, "abstained": target.abstained},
+            query={
+                "input": args.query,
+                "abstained": target.abstained,
+                "terms": [{"input": term.source, "weight": term.weight} for term in query.terms],
+            },
             candidates=total,
             results=[
                 {
                     "input": hit.moment.source,
                     "cosine": hit.score,
+                    "contributions": share,
                     "id": hit.id,
                     "stamp": hit.moment.stamp,
                     "modality": hit.moment.modality.value,
@@ -86,7 +97,7 @@ def retrieve_from_memory(args: argparse.Namespace, query: Query, wanted: Modalit
                     "media": hit.moment.media,
                     "position": None if hit.moment.pose is None else hit.moment.pose.position,
                 }
-                for hit in hits
+                for hit, share in zip(hits, shares)
             ],
             skipped=[],
         )
