@@ -4,16 +4,19 @@ examples:
   imagebind-node models list
   imagebind-node models pull imagebind_huge --accept-licence
   imagebind-node models verify concept
+  imagebind-node models export audio audio.onnx
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagebind_node.cli.options import add_output_arguments
+from imagebind_node.cli.options import add_model_arguments, add_output_arguments, load_model
 from imagebind_node.cli.output import print_json, print_table
+from imagebind_node.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -35,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verify = actions.add_parser("verify", help="sizes and sha256 of a model's files")
     verify.add_argument("name", metavar="MODEL", nargs="?", help="default: every model that is here")
     verify.set_defaults(act=_verify)
+    export = actions.add_parser("export", help="one tower of an ImageBind as ONNX, compared with PyTorch")
+    export.add_argument("modality", metavar="MODALITY", help="vision, text, audio, depth, thermal or imu")
+    export.add_argument("out", type=Path, metavar="FILE.onnx")
+    add_model_arguments(export)
+    export.set_defaults(act=_export, model="imagebind_huge")
     for action in (listing, pull, verify):
         add_output_arguments(action)
 
@@ -108,6 +116,26 @@ def _verify(args: argparse.Namespace) -> int:
         for name, lines in checked.items():
             print(f"{name}: ok")
             print("\n".join(f"  {line}" for line in lines))
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from imagebind_node.samples import parse_modality
+
+    modality = parse_modality(args.modality)
+    if args.out.suffix != ".onnx":
+        raise InvalidInputError(f"{args.out}: name a file that ends in .onnx")
+    if args.model == "concept":
+        raise InvalidInputError("model 'concept' has no ONNX export: it is small enough to run as it is")
+    encoder = load_model(args, [modality])
+
+    from imagebind_node.encoders.imagebind.export import export_onnx
+
+    path = export_onnx(encoder, modality, args.out)
+    if args.json:
+        print_json("models_export", model=encoder.name, modality=modality.value, file=str(path))
+    else:
+        print(f"{path}: {modality} tower of {encoder.name}, equal to PyTorch")
     return 0
 
 
