@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imagebind_node.arithmetic import combine_spherical
 from imagebind_node.embedding import Embedding, Space, combine
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.files import parse_input
@@ -53,17 +54,27 @@ class Query:
         """Towers that it takes to embed the query."""
         return frozenset(t.modality for t in self.terms if not isinstance(t.content, Embedding))
 
-    def embed(self, encoder: Encoder) -> Embedding:
-        """The query's embedding: terms normalised, weighted, summed, normalised.
+    def embed(self, encoder: Encoder, *, spherical: bool = False) -> Embedding:
+        """The query's embedding: terms normalised, weighted, summed, normalised (or their spherical mean).
 
         It abstains (and may have no vector) if a term does. Raises SpaceMismatchError for a saved vector of
         another space and UnsupportedModalityError if `encoder` lacks a tower.
         """
-        embeddings = [self._embed_term(term, encoder) for term in self.terms]
+        return self.combine(self.embed_terms(encoder), spherical=spherical)
+
+    def embed_terms(self, encoder: Encoder) -> list[Embedding]:
+        """One embedding a term, without the weights."""
+        return [self._embed_term(term, encoder) for term in self.terms]
+
+    def combine(self, embeddings: list[Embedding], *, spherical: bool = False) -> Embedding:
+        """Put the embeddings of the terms together."""
         if len(embeddings) == 1 and self.terms[0].weight == 1.0:
             return embeddings[0]
         missing = next((e for e in embeddings if not e.vector.size), None)
-        return missing or combine(embeddings, [term.weight for term in self.terms])
+        if missing is not None:
+            return missing
+        weights = [term.weight for term in self.terms]
+        return combine_spherical(embeddings, weights) if spherical else combine(embeddings, weights)
 
     @staticmethod
     def _embed_term(term: Term, encoder: Encoder) -> Embedding:

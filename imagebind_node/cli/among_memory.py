@@ -71,7 +71,11 @@ def retrieve_from_memory(args: argparse.Namespace, query: Query, wanted: Modalit
     with open_memory(args.among, encoder.space) as store:
         total = store.count(where)
         hits = store.search(target, args.top, where, with_vectors=True)
-    vectors = np.stack([hit.vector for hit in hits]) if hits else np.zeros((0, encoder.space.dim))
+    vectors = (
+        np.stack([hit.vector for hit in hits if hit.vector is not None])
+        if hits
+        else np.zeros((0, encoder.space.dim))
+    )
     shares = contributions(terms, target, vectors)
     if args.json:
         print_json(

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from imagebind_node.errors import InvalidInputError
 from imagebind_node.memory.filters import MemoryFilter
 from imagebind_node.memory.moment import Hit, Moment
 
+Store = TypeVar("Store", bound="MemoryStore")
 EVERYTHING = MemoryFilter()
 MAX_RESULTS = 10_000
 
@@ -77,7 +78,7 @@ class MemoryStore(ABC):
     def close(self) -> None:
         """Write everything to disk and let go of it. A second call does nothing."""
 
-    def __enter__(self) -> MemoryStore:
+    def __enter__(self: Store) -> Store:
         return self
 
     def __exit__(

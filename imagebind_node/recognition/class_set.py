@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +65,20 @@ class ClassSet:
 def from_labels(labels: list[str], name: str = "labels") -> ClassSet:
     """A class set of plain names."""
     return ClassSet(name, {label: (label,) for label in labels})
+
+
+def bundled_class_set(name: str) -> Path:
+    """A class set that comes with the package: beside it in a checkout, else under share/ of a prefix."""
+    share = Path("share", "imagebind_node", "config", "class_sets")
+    prefixes = [sys.prefix, *filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))]
+    places = [
+        Path(__file__).resolve().parents[2] / "config" / "class_sets",
+        *(Path(p) / share for p in prefixes),
+    ]
+    for place in places:
+        if (place / f"{name}.yaml").is_file():
+            return place / f"{name}.yaml"
+    raise InvalidInputError(f"class set {name!r} is not installed: looked in {', '.join(map(str, places))}")
 
 
 def read_class_set(path: str | Path) -> ClassSet:

@@ -192,6 +192,11 @@ class EdgeStore(MemoryStore):
                 if offset is None:
                     break
 
+    def span(self) -> tuple[int, int]:
+        """Smallest and largest stamp; (0, 0) if empty."""
+        spans = self._spans()
+        return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else (0, 0)
+
     def shard_keys(self) -> list[tuple[str, bool]]:
         """Key of each shard and whether it is sealed, oldest first."""
         with self._lock:
