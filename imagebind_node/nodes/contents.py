@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from imagebind_msgs.msg import Content
 
 from imagebind_node.embedding import Embedding
-from imagebind_node.encoders.base import Encoder
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.nodes.conversions import audio_sample, embedding, imu_sample
 from imagebind_node.nodes.image_conversions import picture_sample
 from imagebind_node.samples import Modality, Sample, TextSample
+
+if TYPE_CHECKING:
+    from imagebind_node.encoders.base import Encoder
 
 KINDS = (*(modality.value for modality in Modality), "embedding")
 

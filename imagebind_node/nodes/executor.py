@@ -87,7 +87,11 @@ def run(build: Callable[[], Sequence[ManagedNode]], args: Sequence[str] | None =
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, ask_to_stop)
     # Our own signal handling: that of rclpy shuts the context down under nodes that still publish.
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:
+        print(f"error: ROS refuses its arguments: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
     nodes: list[ManagedNode] = []
     spinner = None
     status = 0

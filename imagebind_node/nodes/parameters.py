@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -65,7 +66,11 @@ class Settings:
         self._may_change = may_change
         self._listeners: list[Callable[[], None]] = []
         for setting in settings:
-            value = node.declare_parameter(setting.name, setting.default, setting.descriptor()).value
+            try:
+                value = node.declare_parameter(setting.name, setting.default, setting.descriptor()).value
+            except ParameterException as error:
+                mend = "; write it with a decimal point" if "DOUBLE" in str(error) else ""
+                raise InvalidInputError(f"parameter {setting.name}: {error}{mend}") from None
             setting.check(value)
         node.add_on_set_parameters_callback(self._validate)
 

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
+
+import yaml
 
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.nodes.base import ManagedNode
@@ -46,11 +50,43 @@ def up(
     ros_args: Sequence[str] = (),
 ) -> int:
     """Run the nodes until SIGINT; returns the exit status. `ros_args` follow `--ros-args`."""
-    extra = [*ros_args]
+    words, addressed = split_addressed(ros_args)
     if params_file:
-        extra += ["--params-file", params_file]
-    args = ["up", "--ros-args", *extra] if extra else ["up"]
-    return run(lambda: build_nodes(names), args)
+        words += ["--params-file", params_file]
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+        if addressed:
+            yaml.safe_dump(addressed, file)
+            file.flush()
+            # Last: what was said on the command line wins over files.
+            words += ["--params-file", file.name]
+        return run(lambda: build_nodes(names), ["up", "--ros-args", *words] if words else ["up"])
+
+
+def split_addressed(ros_args: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """Take the rules `-p NODE:NAME:=VALUE` out of ROS arguments, as the content of a parameter file.
+
+    ROS itself would look for such a node in the root namespace only; here it is meant in any.
+    """
+    words: list[str] = []
+    addressed: dict[str, Any] = {}
+    rest = iter(ros_args)
+    for word in rest:
+        if word not in ("-p", "--param"):
+            words.append(word)
+            continue
+        rule = next(rest, "")
+        name, _, value = rule.partition(":=")
+        node, colon, key = name.partition(":")
+        if not colon:
+            words += [word, rule]
+            continue
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InvalidInputError(f"parameter {rule!r}: the value is not YAML") from None
+        parameters = addressed.setdefault(f"/**/{node}", {"ros__parameters": {}})["ros__parameters"]
+        parameters[key] = parsed
+    return words, addressed
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -64,7 +100,11 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--params-file", help="ROS parameter file")
     options = parser.parse_args(words[:split])
     names = [name.strip() for name in options.nodes.split(",") if name.strip()]
-    return up(names, options.params_file, words[split + 1 :])
+    try:
+        return up(names, options.params_file, words[split + 1 :])
+    except InvalidInputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from imagebind_node.encoders.base import StreamingFrontEnd
 from imagebind_node.preprocessing.audio_signal import StreamResampler, to_mono
 from imagebind_node.samples import AudioSample
+
+if TYPE_CHECKING:
+    import torch
+
+    from imagebind_node.encoders.base import StreamingFrontEnd
 
 
 class AudioStream:

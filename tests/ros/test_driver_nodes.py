@@ -1,0 +1,142 @@
+"""Camera, microphone and replay nodes: real files and a real sound system in, topics out."""
+
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+import soundfile
+from graph import eventually
+from imagebind_msgs.msg import Audio
+from messages import DEMO, demo_sound
+from sensor_msgs.msg import Image
+
+from imagebind_node.nodes import qos
+from imagebind_node.nodes.camera import CameraNode
+from imagebind_node.nodes.microphone import MicrophoneNode
+from imagebind_node.nodes.replay import ReplayNode
+
+RATE = 16000
+
+
+def stamp(message):
+    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+
+
+def joined(blocks):
+    """The samples of audio messages, after checking that none is missing between them."""
+    for one, two in pairwise(blocks):
+        assert two.sequence == one.sequence + len(one.data) // one.channels
+    return np.concatenate([np.array(block.data, np.float32) for block in blocks])
+
+
+@pytest.fixture
+def video(tmp_path):
+    path = tmp_path / "video.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 15.0, (640, 480))
+    for index in range(15):
+        writer.write(np.full((480, 640, 3), (10, 10 * index, 240), np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.mark.timeout(300)
+def test_camera_publishes_a_video_and_survives_its_loss(client, running, video, tmp_path):
+    pictures = client.collect(Image, "camera/image_raw", qos.SENSOR)
+    source = tmp_path / "camera.avi"
+    node = running.make(CameraNode, source=str(source), loop=True, frame_id="eye", read_timeout=0.3)
+    running.serve()
+    eventually(lambda: node.errors.counts["driver"] > 0, "an error without a camera")
+    assert "camera.avi" in node.errors.last["driver"]
+    source.write_bytes(video.read_bytes())
+    eventually(lambda: len(pictures) > 5, "pictures once the camera is there")
+    one = pictures[-1]
+    assert (one.encoding, one.width, one.height, one.header.frame_id) == ("rgb8", 640, 480, "eye")
+    middle = np.frombuffer(one.data, np.uint8).reshape(480, 640, 3)[240, 320]
+    assert abs(int(middle[0]) - 240) < 12
+    assert abs(int(middle[2]) - 10) < 12
+    stamps = [stamp(p) for p in pictures]
+    assert stamps == sorted(set(stamps))
+    source.unlink()
+    eventually(lambda: node.stats().state == "lost", "the loss")
+    source.write_bytes(video.read_bytes())
+    count = len(pictures)
+    eventually(lambda: len(pictures) > count + 5, "pictures again")
+
+
+@pytest.mark.timeout(300)
+def test_microphone_publishes_what_it_hears_without_a_gap(virtual_microphone, client, running):
+    blocks = client.collect(Audio, "audio", qos.audio())
+    running.make(MicrophoneNode, frame_id="ear")
+    running.serve()
+    eventually(lambda: len(blocks) > 5, "sound")
+    bark = demo_sound("dog")[: 2 * RATE]
+    player = virtual_microphone.play(bark)
+    player.wait(60)
+    count = len(blocks)
+    eventually(lambda: len(blocks) > count + 25, "half a second more")
+    heard = joined(blocks)
+    assert (blocks[0].sample_rate, blocks[0].channels, blocks[0].header.frame_id) == (RATE, 1, "ear")
+    likeness = np.correlate(heard, bark, "valid")
+    first = int(np.abs(likeness).argmax())
+    assert np.corrcoef(heard[first : first + len(bark)], bark)[0, 1] > 0.98
+
+
+@pytest.mark.timeout(300)
+def test_microphone_node_survives_an_unplugged_microphone(virtual_microphone, client, running):
+    blocks = client.collect(Audio, "audio", qos.audio())
+    node = running.make(MicrophoneNode)
+    running.serve()
+    eventually(lambda: len(blocks) > 5, "sound")
+    virtual_microphone.unplug()
+    eventually(lambda: node.stats().state == "lost", "the loss")
+    virtual_microphone.start()
+    count = len(blocks)
+    eventually(lambda: len(blocks) > count + 10, "sound again")
+    sequences = [block.sequence for block in blocks]
+    assert sequences == sorted(set(sequences))
+
+
+def test_microphone_node_lives_without_a_device(client, running):
+    node = running.make(MicrophoneNode, device="no such microphone")
+    running.serve()
+    eventually(lambda: node.errors.counts["driver"] > 0, "an error")
+    assert "no such microphone" in node.errors.last["driver"]
+    assert node.trigger_deactivate().name == "SUCCESS"
+
+
+@pytest.mark.timeout(300)
+def test_replay_loses_no_sample_and_repeats_itself(client, running, tmp_path):
+    blocks = client.collect(Audio, "audio", qos.audio())
+    pictures = client.collect(Image, "camera/image_raw", qos.SENSOR)
+    sound = demo_sound("duck")[: 2 * RATE]
+    soundfile.write(tmp_path / "duck.wav", sound, RATE, subtype="FLOAT")
+    node = running.make(
+        ReplayNode, images=str(DEMO / "meadow.jpg"), audio=str(tmp_path / "duck.wav"), rate=15.0
+    )
+    running.serve()
+    eventually(node.finished.is_set, "the end")
+    eventually(lambda: sum(len(b.data) for b in blocks) == len(sound), "every sample")
+    np.testing.assert_array_equal(joined(blocks), sound)
+    assert pictures
+    first = [(stamp(b) - stamp(blocks[0]), b.sequence, len(b.data)) for b in blocks]
+    assert node.trigger_deactivate().name == "SUCCESS"
+    blocks.clear()
+    assert node.trigger_activate().name == "SUCCESS"
+    eventually(lambda: sum(len(b.data) for b in blocks) == len(sound), "every sample again")
+    again = [(stamp(b) - stamp(blocks[0]), b.sequence, len(b.data)) for b in blocks]
+    assert again == first
+
+
+@pytest.mark.parametrize(
+    ("parameters", "complaint"),
+    [
+        ({}, "nothing to replay"),
+        ({"images": "/nowhere.jpg"}, "does not exist"),
+        ({"audio": str(DEMO / "meadow.jpg")}, "not one of the known kinds of audio"),
+    ],
+)
+def test_replay_that_has_nothing_to_play_says_so(running, parameters, complaint):
+    node = running.make(ReplayNode, start=False, **parameters)
+    assert not node.autostart()
+    assert complaint in str(node.start_error)
