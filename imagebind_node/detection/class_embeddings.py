@@ -29,13 +29,15 @@ class ClassMatrix:
     """One immutable state of the classifier; rows are unit vectors.
 
     labels: C names, `rows` float32 (C, dim) belong to them. negatives: float32 (K, dim), what the classes are
-    not. background: float32 (B, dim), what else there may be in a picture.
+    not. background: float32 (B, dim), what else there may be in a picture. null: float32 (2, C), mean and
+    deviation of each class over the null regions.
     """
 
     labels: tuple[str, ...]
     rows: np.ndarray
     negatives: np.ndarray
     background: np.ndarray
+    null: np.ndarray
 
 
 class ClassEmbeddings:
@@ -47,12 +49,16 @@ class ClassEmbeddings:
     `replace` may be called from any thread; a frame that is being scored keeps the state it started with, the
     next frame sees the new one, and no frame ever sees half of each.
 
-    null_bank: unit rows (M >= 2, dim) of unrelated cues. `score` chooses what a detection's score means:
+    `score` chooses what a detection's score means:
 
-    - "percentile": how unusual it is for a cue to fit this region so well. The similarity is standardised by
-      the region's similarities to the null bank and mapped through the normal distribution to 0..1 (test
-      normalisation of Auckenthaler et al. 2000). 0.5 is a cue like any other, 0.99 beats 99 % of them, so one
-      threshold serves every query. Without a bank it is (1 + cosine) / 2, not comparable across queries.
+    - "percentile": how unusual it is for something unrelated to fit so well: 0.99 says that one unrelated
+    region
+      in 100 does, for any query, so that one threshold serves them all. The similarity is standardised by the
+      query's similarities to `null_regions`, unit rows (M >= 2, dim) of regions of unrelated pictures, and
+      mapped through the normal distribution (zero normalisation of Auckenthaler et al. 2000). `null_bank`,
+      unit rows of unrelated cues, standardises by the region first (test normalisation); alone it does not
+      make queries comparable (docs/detection.md has the measurement). Without both the score is (1 + cosine)
+      / 2, which means nothing across queries.
     - "probability": softmax over classes and background rows of similarity / temperature. With one class and
       no
       background it is always 1: give background rows.
@@ -66,6 +72,7 @@ class ClassEmbeddings:
         score: str = "percentile",
         temperature: float = 0.05,
         bridge: Bridge | None = None,
+        null_regions: np.ndarray | None = None,
     ) -> None:
         if score not in SCORES:
             raise InvalidInputError(f"unknown score {score!r}: use one of {', '.join(SCORES)}")
@@ -74,16 +81,18 @@ class ClassEmbeddings:
         if bridge is not None:
             bridge.source.require_same(space)
         dim = space.dim if bridge is None else bridge.target.dim
-        if null_bank is not None and (null_bank.ndim != 2 or null_bank.shape[1] != dim or len(null_bank) < 2):
-            raise InvalidInputError(f"null bank must be (M >= 2, {dim}), got {null_bank.shape}")
+        for name, null in (("null bank", null_bank), ("null regions", null_regions)):
+            if null is not None and (null.ndim != 2 or null.shape[1] != dim or len(null) < 2):
+                raise InvalidInputError(f"{name} must be (M >= 2, {dim}), got {null.shape}")
         self.space = space
         self._bridge = bridge
         self._dim = dim
         self._null_bank = null_bank
+        self._null_regions = null_regions
         self._score = score
         self._temperature = temperature
         nothing = np.zeros((0, dim), np.float32)
-        self._matrix = ClassMatrix((), nothing, nothing, nothing)
+        self._matrix = ClassMatrix((), nothing, nothing, nothing, np.zeros((2, 0), np.float32))
 
     @property
     def matrix(self) -> ClassMatrix:
@@ -113,12 +122,20 @@ class ClassEmbeddings:
             raise InvalidInputError(
                 "a class label comes twice: give its embeddings as one list, they are averaged"
             )
+        rows = self._rows([(f"class {label!r}", e) for label, e in zip(labels, embeddings, strict=True)])
         self._matrix = ClassMatrix(
             labels=tuple(labels),
-            rows=self._rows([(f"class {label!r}", e) for label, e in zip(labels, embeddings, strict=True)]),
+            rows=rows,
             negatives=self._rows([("a negative", e) for e in negatives]),
             background=self._rows([("the background", e) for e in background]),
+            null=self._null_statistics(rows),
         )
+
+    def _null_statistics(self, rows: np.ndarray) -> np.ndarray:
+        if self._null_regions is None:
+            return np.stack([np.zeros(len(rows), np.float32), np.ones(len(rows), np.float32)])
+        values = self._by_region(self._null_regions, self._null_regions @ rows.T)
+        return np.stack([values.mean(0), np.maximum(values.std(0), 1e-6)])
 
     def _rows(self, named: Sequence[tuple[str, Embedding | Sequence[Embedding]]]) -> np.ndarray:
         rows = np.zeros((len(named), self._dim), np.float32)
@@ -150,22 +167,30 @@ class ClassEmbeddings:
         """Cosine of every region (N, dim) with every class: float32 (N, C)."""
         return regions @ (matrix or self._matrix).rows.T
 
-    def deviations(self, regions: np.ndarray, similarities: np.ndarray) -> np.ndarray:
-        """How many standard deviations `similarities` of `regions` lie above those of the null bank: (N, C).
-
-        Without a bank the similarities themselves. Orders regions as the percentile does, and never
-        saturates.
-        """
+    def _by_region(self, regions: np.ndarray, similarities: np.ndarray) -> np.ndarray:
         if self._null_bank is None:
             return similarities
         null = regions @ self._null_bank.T
         return (similarities - null.mean(1, keepdims=True)) / np.maximum(null.std(1, keepdims=True), 1e-6)
 
-    def percentiles(self, regions: np.ndarray, similarities: np.ndarray) -> np.ndarray:
+    def deviations(
+        self, regions: np.ndarray, similarities: np.ndarray, matrix: ClassMatrix | None = None
+    ) -> np.ndarray:
+        """How many standard deviations `similarities` of `regions` lie above unrelated ones: (N, C).
+
+        Without null regions and bank the similarities themselves. Orders regions as the percentile does,
+        without saturating.
+        """
+        mean, deviation = (matrix or self._matrix).null
+        return (self._by_region(regions, similarities) - mean) / deviation
+
+    def percentiles(
+        self, regions: np.ndarray, similarities: np.ndarray, matrix: ClassMatrix | None = None
+    ) -> np.ndarray:
         """Percentile scores, 0 to 1, float32 (N, C), of `similarities` of `regions` (N, dim), see the class."""
-        if self._null_bank is None:
+        if self._null_bank is None and self._null_regions is None:
             return (1.0 + similarities) / 2.0
-        return ndtr(self.deviations(regions, similarities)).astype(np.float32)
+        return ndtr(self.deviations(regions, similarities, matrix)).astype(np.float32)
 
     def probabilities(
         self, regions: np.ndarray, similarities: np.ndarray, matrix: ClassMatrix | None = None
@@ -191,7 +216,7 @@ class ClassEmbeddings:
         similarities = self.similarities(regions.embeddings, matrix)
         ranks, scores = self._assess(regions, similarities, matrix)
         pick = np.arange(len(regions))
-        best = similarities.argmax(1)
+        best = ranks.argmax(1)
         rank, score, similarity = ranks[pick, best], scores[pick, best], similarities[pick, best]
         good = score >= min_score
         if len(matrix.negatives):
@@ -221,6 +246,6 @@ class ClassEmbeddings:
             logits = (similarities + regions.logit_shift[:, None]) * regions.logit_scale[:, None]
             return logits, expit(logits)
         return (
-            self.deviations(regions.embeddings, similarities),
-            self.percentiles(regions.embeddings, similarities),
+            self.deviations(regions.embeddings, similarities, matrix),
+            self.percentiles(regions.embeddings, similarities, matrix),
         )

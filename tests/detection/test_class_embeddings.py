@@ -50,6 +50,8 @@ def test_percentile_is_the_share_of_null_cues_that_fit_worse():
     regions = unit(rng, 50)
     classes = ClassEmbeddings(SPACE, unit(rng, 2000))
     fresh = unit(rng, 2000)
+    labels = [str(i) for i in range(len(fresh))]
+    classes.replace(labels, [embed(row) for row in fresh])
     scores = classes.percentiles(regions, regions @ fresh.T)
     for threshold in (0.5, 0.9, 0.99):
         assert (scores >= threshold).mean() == pytest.approx(1 - threshold, abs=0.01)
@@ -74,12 +76,50 @@ def test_percentile_is_standardised_by_region_not_by_raw_cosine():
 def test_scores_match_a_literal_loop():
     rng = np.random.default_rng(3)
     regions, bank, cue = unit(rng, 4), unit(rng, 30), unit(rng, 1)
-    scores = ClassEmbeddings(SPACE, bank).percentiles(regions, regions @ cue.T)
+    classes = ClassEmbeddings(SPACE, bank)
+    classes.replace(["cue"], [embed(cue[0])])
+    scores = classes.percentiles(regions, regions @ cue.T)
     for i, region in enumerate(regions):
         null = [float(region @ row) for row in bank]
         mean = sum(null) / 30
         deviation = (sum((x - mean) ** 2 for x in null) / 30) ** 0.5
         assert scores[i, 0] == pytest.approx(ndtr((float(region @ cue[0]) - mean) / deviation), abs=1e-5)
+
+
+def test_null_regions_make_queries_comparable():
+    """Two cues, one of which resembles everything a little: raw cosines differ, percentiles are honest for both."""
+    rng = np.random.default_rng(8)
+    axis = np.eye(16, dtype=np.float32)
+
+    def pictures(count: int) -> np.ndarray:
+        rows = unit(rng, count) + 0.6 * axis[0]
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    hub = axis[0] + axis[1]
+    classes = ClassEmbeddings(SPACE, null_regions=pictures(2000))
+    classes.replace(["hub", "plain"], [embed(hub), embed(axis[2])])
+    fresh = pictures(5000)
+    similarities = classes.similarities(fresh)
+    assert similarities[:, 0].mean() > similarities[:, 1].mean() + 0.3
+    scores = classes.percentiles(fresh, similarities)
+    for threshold in (0.5, 0.9, 0.95):
+        assert (scores >= threshold).mean(0) == pytest.approx([1 - threshold] * 2, abs=0.03)
+
+
+def test_null_regions_score_as_a_literal_loop():
+    rng = np.random.default_rng(9)
+    null, bank, regions, cue = unit(rng, 40), unit(rng, 30), unit(rng, 3), unit(rng, 1)[0]
+    classes = ClassEmbeddings(SPACE, bank, null_regions=null)
+    classes.replace(["cue"], [embed(cue)])
+
+    def by_region(region: np.ndarray) -> float:
+        others = [float(region @ row) for row in bank]
+        return (float(region @ cue) - np.mean(others)) / np.std(others)
+
+    unrelated = [by_region(row) for row in null]
+    expected = [ndtr((by_region(row) - np.mean(unrelated)) / np.std(unrelated)) for row in regions]
+    scores = classes.percentiles(regions, regions @ cue[:, None])[:, 0]
+    np.testing.assert_allclose(scores, expected, atol=1e-4)
 
 
 def test_order_survives_saturated_scores():
@@ -167,6 +207,7 @@ def test_bad_replacements_are_refused_and_change_nothing(labels, embeddings, err
         {"temperature": float("nan")},
         {"null_bank": np.zeros((5, 3), np.float32)},
         {"null_bank": np.zeros((1, 16), np.float32)},
+        {"null_regions": np.zeros((1, 16), np.float32)},
     ],
 )
 def test_bad_settings_are_refused(settings):
