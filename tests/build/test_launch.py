@@ -143,7 +143,8 @@ def test_bringup_starts_configures_and_ends(composed, namespace):
         "s.include_launch_description(D([I(S(sys.argv[1]), launch_arguments=a)])); sys.exit(s.run())"
     )
     arguments = [f"namespace:={namespace}", f"composed:={composed}", "camera:=false", "microphone:=false"]
-    arguments += ["modalities:=audio"]
+    # On a loaded machine the default of 5 s before SIGTERM is short.
+    arguments += ["modalities:=audio", "sigterm_timeout:=60", "sigkill_timeout:=60"]
     process = subprocess.Popen(
         [sys.executable, "-c", program, str(LAUNCH["bringup.launch.py"]), *arguments],
         stdout=subprocess.PIPE,
@@ -157,7 +158,7 @@ def test_bringup_starts_configures_and_ends(composed, namespace):
         if sum(mark in "".join(lines) for mark in ("with audio\n", "detector concept in space")) == 2:
             break
     process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=60)
+    rest, _ = process.communicate(timeout=120)
     output = "".join(lines) + rest
     assert f"[{namespace.strip('/')}.encoder]: model concept/fp32 with audio\n" in output
     assert "process has died" not in output
