@@ -42,10 +42,12 @@ class Detector(ABC):
 
     name: str
     space: Space
+    null_regions: np.ndarray | None = None
+    """Unit rows (M, dim) of regions of unrelated pictures, which make scores comparable; None: uncalibrated."""
 
     def new_classes(self) -> ClassEmbeddings:
         """An empty classifier for this detector, with the calibration that suits it."""
-        return ClassEmbeddings(self.space)
+        return ClassEmbeddings(self.space, null_regions=self.null_regions)
 
     @abstractmethod
     def regions(self, sample: ImageSample) -> Regions:

@@ -77,7 +77,7 @@ class CropDetector(Detector):
         self._per_crop = 0.0
 
     def new_classes(self) -> ClassEmbeddings:
-        return ClassEmbeddings(self.space, self._null_bank)
+        return ClassEmbeddings(self.space, self._null_bank, null_regions=self.null_regions)
 
     def regions(self, sample: ImageSample) -> Regions:
         """Proposals of this frame that have an embedding, fresh or carried over, best objectness first."""

@@ -105,7 +105,7 @@ class DenseDetector(Detector):
         self._newest: tuple[ImageSample, PatchRegions] | None = None
 
     def new_classes(self) -> ClassEmbeddings:
-        return ClassEmbeddings(self.space, self._null_bank)
+        return ClassEmbeddings(self.space, self._null_bank, null_regions=self.null_regions)
 
     def regions(self, sample: ImageSample) -> PatchRegions:
         if self._newest is not None and self._newest[0] is sample:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from imagebind_node.detection.base import Detector
 from imagebind_node.encoders.base import Encoder
 from imagebind_node.errors import InvalidInputError
 
+SHIPPED = "shipped"
 Factory = Callable[..., Detector]
 _factories: dict[str, Factory] = {}
 # Imported when first asked for: a robot that runs one detector pays for no other.
@@ -41,8 +43,13 @@ def default_detector(model: str) -> str:
     return "concept" if model == "concept" else "dense"
 
 
-def load_detector(name: str, encoder: Encoder | None = None, **options: Any) -> Detector:
+def load_detector(
+    name: str, encoder: Encoder | None = None, *, null_regions: str | Path | None = SHIPPED, **options: Any
+) -> Detector:
     """Build the detector called `name` on top of `encoder` (`owlvit` brings its own weights and takes None).
+
+    null_regions: file that calibrates the scores (see null_regions.py); by default the one that ships with
+    the model, if there is one; None leaves them uncalibrated.
 
     options: the keyword arguments of the backend's factory, see docs/detection.md. Raises InvalidInputError
     for an unknown name or option, UnsupportedModalityError if the encoder lacks the vision tower,
@@ -53,8 +60,25 @@ def load_detector(name: str, encoder: Encoder | None = None, **options: Any) -> 
     if name not in _factories:
         import_module(_builtin[name])
     try:
-        return _factories[name](encoder, **options)
+        detector = _factories[name](encoder, **options)
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
         raise InvalidInputError(f"detector {name!r}: {error}") from None
+    if null_regions == SHIPPED:
+        null_regions = _shipped_null_regions(name)
+    if null_regions is not None:
+        from imagebind_node.detection.null_regions import load_null_regions
+
+        detector.null_regions = load_null_regions(Path(null_regions), name, detector.space)
+    return detector
+
+
+def _shipped_null_regions(name: str) -> Path | None:
+    if name != "concept":
+        return None
+    from imagebind_node.detection.null_regions import FILE
+    from imagebind_node.encoders.concept.weights import model_dir
+
+    path = model_dir("concept") / FILE
+    return path if path.is_file() else None
