@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 
 NAME = "imagebind_node"
 SHARE = Path("share") / NAME
-NODES = ("encoder", "detector", "camera", "microphone", "replay", "up")
+NODES = ("encoder", "detector", "camera", "microphone", "replay", "up", "memory", "recognizer")
 
 BASE = [
     "numpy>=1.24",
@@ -22,6 +22,7 @@ BASE = [
     "tokenizers>=0.15",
     "pyyaml>=6.0",
     "psutil>=5.9",
+    "tqdm>=4.60",
 ]
 EXTRAS = {
     # ROS 2 itself, for machines without an installed distribution; on a robot its own packages are used.
@@ -66,6 +67,15 @@ EXTRAS = {
     "owlvit": ["transformers"],
     "onnx": ["onnx", "onnxruntime", "onnxscript"],
     "realsense": ["pyrealsense2"],
+    # Memory, recognition and retrieval.
+    "memory": ["qdrant-edge-py>=0.9,<0.10"],
+    "fleet": ["qdrant-client>=1.16"],
+    "bags": ["rosbags>=0.10"],
+    "learn": ["scikit-learn>=1.3"],
+    "ray": ["ray[data]>=2.40"],
+    "tracking": ["trackers>=2.6", "supervision>=0.27"],
+    # Readers of evaluation datasets that come in HDF5.
+    "datasets": ["h5py>=3.8"],
 }
 
 

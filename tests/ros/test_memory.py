@@ -211,7 +211,7 @@ def test_the_entry_point_starts_and_ends_cleanly(tmp_path: Path) -> None:
         text=True,
         cwd=Path(__file__).parents[2],
     )
-    eventually(lambda: list(tmp_path.rglob("memory.json")), "an open memory")
+    eventually(lambda: list(tmp_path.glob("*/memory.json")), "an open memory")
     time.sleep(0.5)
     process.send_signal(2)
     _, errors = process.communicate(timeout=60)
