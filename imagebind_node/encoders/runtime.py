@@ -9,6 +9,7 @@ one with the same result up to rounding.
 from __future__ import annotations
 
 import platform
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -40,14 +41,35 @@ def _x86() -> bool:
     return platform.machine().lower() in ("x86_64", "amd64") and torch.backends.mkldnn.is_available()
 
 
+@lru_cache(maxsize=1)
 def int8_kernel() -> bool:
-    """Whether products of 8-bit integers are computed as such; otherwise int8 saves memory only."""
-    return _x86() and hasattr(torch.ops.onednn, "qlinear_pointwise")
+    """Whether products of 8-bit integers are computed as such; otherwise int8 saves memory only.
+
+    The kernel is no public interface of PyTorch, so it is tried on a product whose result is known.
+    """
+    if not _x86():
+        return False
+    try:
+        weight = torch.eye(4, dtype=torch.int8) * 3
+        packed = torch.ops.onednn.qlinear_prepack(weight, None)
+        rows = torch.full((2, 4), ZERO_POINT + 5, dtype=torch.uint8)
+        found = _multiply(rows, packed, torch.ones(4), torch.zeros(4, dtype=torch.int64), torch.float32)
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return bool((found == 15.0).all())
+
+
+def _multiply(rows: Tensor, packed: Tensor, scale: Tensor, zero_points: Tensor, dtype: torch.dtype) -> Tensor:
+    """Product of offset 8-bit rows and packed weights, each output channel multiplied by its scale."""
+    return torch.ops.onednn.qlinear_pointwise(
+        rows, 1.0, ZERO_POINT, packed, scale, zero_points, None, 1.0, 0, dtype, "none", [], ""
+    )
 
 
 def quantisation_levels() -> int:
     """Largest magnitude of a quantised activation. Without VNNI, sums of two 8-bit products saturate 16 bits."""
-    return 127 if torch.cpu._is_vnni_supported() else 63
+    probe = getattr(torch.cpu, "_is_vnni_supported", None)
+    return 127 if probe is not None and probe() else 63
 
 
 def quantise_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,15 +119,13 @@ class Int8Linear(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         if self._packed is None:
+            assert self.weight is not None
             weight = self.weight.to(tokens.dtype) * self.weight_scale[:, None].to(tokens.dtype)
             return F.linear(tokens, weight, self.bias)
         rows = tokens.reshape(-1, self.inputs)
         scale = rows.abs().amax(1, keepdim=True).float().clamp_min_(_MIN_SCALE).div_(self._levels)
         quantised = (rows / scale).round_().add_(ZERO_POINT).to(torch.uint8)
-        product = torch.ops.onednn.qlinear_pointwise(
-            quantised, 1.0, ZERO_POINT, self._packed, self.weight_scale, self._zero_points, None, 1.0, 0,
-            tokens.dtype, "none", [], "",
-        )  # fmt: skip
+        product = _multiply(quantised, self._packed, self.weight_scale, self._zero_points, tokens.dtype)
         scale = scale.to(tokens.dtype)
         result = product.mul_(scale) if self.bias is None else torch.addcmul(self.bias, product, scale)
         return result.view(*tokens.shape[:-1], self.outputs)
@@ -149,6 +169,7 @@ def pack_linears(module: nn.Module, precision: str, device: str) -> None:
 def _can_pack_bf16() -> bool:
     return (
         _x86()
-        and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+        and hasattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported")
+        and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     )

@@ -1,7 +1,9 @@
-"""Reading safetensors files tensor by tensor, without mapping them.
+"""Safetensors files, mapped or read tensor by tensor.
 
-Pages of a mapped file count as resident memory for as long as the file is open. Weights that are repacked right
-after reading are therefore read into memory of their own, which is freed one by one.
+The safetensors package copies every tensor that it hands out. Here, weights that are used as they are stay in the
+mapped file: they cost nothing until they are read, and processes share them. Pages of a mapped file count as
+resident memory for as long as it is open, so weights that are repacked right after reading are read into memory of
+their own instead, which is freed one by one.
 Format: https://github.com/huggingface/safetensors (8 bytes header length, JSON header, data).
 """
 
@@ -70,6 +72,20 @@ def _check_entry(path: Path, name: str, entry: Any, available: int) -> None:
         raise ModelFileError(f"{path} is cut off: entry {name!r} lies behind its end; fetch it again")
 
 
+def map_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Every tensor of the file, in place: nothing is read yet. Writing to them does not change the file."""
+    entries, _, start = read_header(path)
+    storage: Any = torch.UntypedStorage.from_file(str(path), False, path.stat().st_size)
+    tensors = {}
+    for name, entry in entries.items():
+        dtype, first = _TYPES[entry["dtype"]], start + entry["data_offsets"][0]
+        if first % dtype.itemsize:
+            raise ModelFileError(f"{path} is damaged: entry {name!r} starts at an odd place")
+        place, shape = first // dtype.itemsize, torch.Size(entry["shape"])
+        tensors[name] = torch.empty(0, dtype=dtype).set_(storage, place, shape, _strides(shape))
+    return tensors
+
+
 def read_tensors(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
     """Every tensor of the file, each in memory of its own."""
     entries, _, start = read_header(path)
@@ -78,10 +94,18 @@ def read_tensors(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
             first, last = entry["data_offsets"]
             raw = np.empty(last - first, dtype=np.uint8)
             file.seek(start + first)
-            if file.readinto(raw) != last - first:
+            if file.readinto(raw.data) != last - first:
                 raise ModelFileError(f"{path} is cut off in entry {name!r}: fetch it again")
             dtype = _TYPES[entry["dtype"]]
             if raw.size:
                 yield name, torch.from_numpy(raw).view(dtype).view(entry["shape"])
             else:
                 yield name, torch.empty(entry["shape"], dtype=dtype)
+
+
+def _strides(shape: torch.Size) -> tuple[int, ...]:
+    strides, step = [], 1
+    for side in reversed(shape):
+        strides.append(step)
+        step *= max(side, 1)
+    return tuple(reversed(strides))

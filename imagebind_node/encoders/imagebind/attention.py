@@ -32,8 +32,8 @@ class Attention(nn.Module):
         shape = (1, self.heads, 1, key.shape[-1])
         extra_key, extra_value = self.bias_k.view(shape), self.bias_v.view(shape)
         return (
-            torch.cat((key, extra_key.expand(len(key), -1, -1, -1)), dim=2),
-            torch.cat((value, extra_value.expand(len(value), -1, -1, -1)), dim=2),
+            torch.cat((key, extra_key.expand(key.shape[0], -1, -1, -1)), dim=2),
+            torch.cat((value, extra_value.expand(value.shape[0], -1, -1, -1)), dim=2),
         )
 
     def attend(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from imagebind_node.encoders.imagebind.config import TEXT_TOKENS, ImageBindConfig
 from imagebind_node.encoders.imagebind.model import Tower, official_name
-from imagebind_node.encoders.tensor_file import read_header
+from imagebind_node.encoders.tensor_file import map_tensors
 from imagebind_node.errors import ModelFileError
 from imagebind_node.samples import Modality
 
@@ -40,7 +40,7 @@ def open_checkpoint(path: Path) -> dict[str, Tensor]:
         raise ModelFileError(f"model file {path} does not exist")
     if not path.is_file():
         raise ModelFileError(f"model file {path} is not a file")
-    tensors = _open_safetensors(path) if path.suffix == ".safetensors" else _open_pickle(path)
+    tensors = map_tensors(path) if path.suffix == ".safetensors" else _open_pickle(path)
     for name, tensor in tensors.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor) or tensor.dtype not in _FLOATS:
             kind = str(tensor.dtype) if isinstance(tensor, Tensor) else type(tensor).__name__
@@ -48,18 +48,6 @@ def open_checkpoint(path: Path) -> dict[str, Tensor]:
                 f"{path} is no ImageBind checkpoint: entry {str(name)!r} is {kind}, not a float tensor"
             )
     return tensors
-
-
-def _open_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError, safe_open
-
-    read_header(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = file.keys()
-            return {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, OSError) as error:
-        raise ModelFileError(f"{path} is not a usable safetensors file: {_first_line(error)}") from error
 
 
 def _open_pickle(path: Path) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from imagebind_node.encoders import runtime
 from imagebind_node.encoders.imagebind.checkpoint import check_checkpoint, open_checkpoint, tower_tensors
 from imagebind_node.encoders.imagebind.config import ImageBindConfig
 from imagebind_node.encoders.imagebind.model import Tower
+from imagebind_node.encoders.imagebind.stems import VisionStem
 from imagebind_node.encoders.tensor_file import read_header, read_tensors
 from imagebind_node.errors import ModelFileError
 from imagebind_node.model_store import write_atomically
@@ -61,8 +62,8 @@ def load_tower(
         raise ModelFileError(f"prepared {modality} weights do not fit the network: {error}") from error
     tensors.clear()
     tower.requires_grad_(False).eval()
-    if modality is Modality.VISION:
-        tower.preprocessor.rgbt_stem.proj["1"].folded()
+    if isinstance(tower.preprocessor, VisionStem):
+        tower.preprocessor.fold()
     runtime.pack_linears(tower.trunk, precision, device)
     return tower.to(device)
 

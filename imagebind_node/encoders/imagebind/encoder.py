@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,7 +25,17 @@ from imagebind_node.encoders.imagebind.model import ImageBind
 from imagebind_node.encoders.text_cache import TextCache
 from imagebind_node.errors import InvalidInputError, ModelFileError, UnsupportedModalityError
 from imagebind_node.model_store import ModelFile, model_folder, read_model_card
-from imagebind_node.samples import Modality, Sample, VideoSample
+from imagebind_node.samples import (
+    AudioSample,
+    DepthSample,
+    ImageSample,
+    ImuSample,
+    Modality,
+    Sample,
+    TextSample,
+    ThermalSample,
+    VideoSample,
+)
 
 logger = logging.getLogger(__name__)
 NAME = "imagebind_huge"
@@ -90,28 +101,30 @@ class ImageBindEncoder(Encoder):
 
     def preprocess(self, modality: Modality, sample: Sample) -> Tensor:
         """One sample as the tower's input; sound (3, 1, 128, 204) and video (15, 3, 2, 224, 224) as clips."""
+        if sample.modality is not modality:
+            raise InvalidInputError(f"a sample of {sample.modality} cannot go through the {modality} tower")
         # Imported here so that one tower does not pay for the libraries of the others.
         if isinstance(sample, VideoSample):
             from imagebind_node.preprocessing.image import preprocess_video
 
             return preprocess_video(sample)
-        if modality is Modality.VISION:
+        if isinstance(sample, ImageSample):
             from imagebind_node.preprocessing.image import preprocess_image
 
             return preprocess_image(sample)
-        if modality is Modality.AUDIO:
+        if isinstance(sample, AudioSample):
             from imagebind_node.preprocessing.audio import preprocess_audio
 
             return preprocess_audio(sample)
-        if modality is Modality.DEPTH:
+        if isinstance(sample, DepthSample):
             from imagebind_node.preprocessing.depth import preprocess_depth
 
             return preprocess_depth(sample)
-        if modality is Modality.THERMAL:
+        if isinstance(sample, ThermalSample):
             from imagebind_node.preprocessing.thermal import preprocess_thermal
 
             return preprocess_thermal(sample)
-        if modality is Modality.IMU:
+        if isinstance(sample, ImuSample):
             from imagebind_node.preprocessing.imu import preprocess_imu
 
             return preprocess_imu(sample)
@@ -160,7 +173,7 @@ class ImageBindEncoder(Encoder):
                 embeddings[place] = self._wrap(modality, samples[place], vector)
         return [embeddings[place] for place in range(len(inputs))]
 
-    def encode(self, modality: str | Modality, samples: list) -> list[Embedding]:
+    def encode(self, modality: str | Modality, samples: Sequence[Any]) -> list[Embedding]:
         """As `Encoder.encode`; text that is cached on disk needs no text tower."""
         if (
             str(modality) != Modality.TEXT.value
@@ -170,7 +183,8 @@ class ImageBindEncoder(Encoder):
             return super().encode(modality, samples)
         from imagebind_node.files import as_sample
 
-        ready = [as_sample(sample, Modality.TEXT) for sample in samples]
+        made = (as_sample(sample, Modality.TEXT) for sample in samples)
+        ready = [sample for sample in made if isinstance(sample, TextSample)]
         vectors = {sample.data: self.text_cache.get(sample.data) for sample in ready}
         absent = [sample for sample in ready if vectors[sample.data] is None]
         if absent:
@@ -180,7 +194,7 @@ class ImageBindEncoder(Encoder):
                     "load it with modalities=[..., 'text'] once"
                 )
             unique = list({sample.data: sample for sample in absent}.values())
-            for embedding, sample in zip(self._encode(Modality.TEXT, unique), unique):
+            for embedding, sample in zip(self._encode(Modality.TEXT, [*unique]), unique):
                 vectors[sample.data] = embedding.vector
                 self.text_cache.put(sample.data, embedding.vector)
         return [self._wrap(Modality.TEXT, sample, vectors[sample.data]) for sample in ready]

@@ -62,7 +62,7 @@ class PictureStem(nn.Module):
     def forward(self, batch: Tensor) -> Tensor:
         _require(batch, self.size, self.what)
         tokens = self.get_submodule(self.stem_name)(batch)
-        tokens = torch.cat((self.cls_token.expand(len(tokens), -1, -1), tokens), dim=1)
+        tokens = torch.cat((self.cls_token.expand(tokens.shape[0], -1, -1), tokens), dim=1)
         return tokens + self.pos_embedding_helper.pos_embed
 
 
@@ -113,14 +113,24 @@ class VisionStem(nn.Module):
         self.pos_embedding_helper = _PositionEmbedding(side * side + 1, config.width)
 
     def forward(self, batch: Tensor) -> Tensor:
-        size = (3, IMAGE_SIDE, IMAGE_SIDE)
+        size: tuple[int, ...] = (3, IMAGE_SIDE, IMAGE_SIDE)
         if batch.ndim == 5:
             frames = 1 if batch.shape[2] == 1 else self.frames
             size = (3, frames, IMAGE_SIDE, IMAGE_SIDE)
         _require(batch, size, "vision")
-        tokens = self.rgbt_stem.proj["1"](batch)
-        tokens = torch.cat((self.cls_token.expand(len(tokens), -1, -1), tokens), dim=1)
+        tokens = self._projection()(batch)
+        tokens = torch.cat((self.cls_token.expand(tokens.shape[0], -1, -1), tokens), dim=1)
         return tokens + self.pos_embedding_helper.pos_embed
+
+    def fold(self) -> None:
+        """Prepare the kernel for still pictures now, not at the first picture."""
+        with torch.inference_mode():
+            self._projection().folded()
+
+    def _projection(self) -> _VisionProjection:
+        projection = self.rgbt_stem.proj["1"]
+        assert isinstance(projection, _VisionProjection)
+        return projection
 
 
 class TextStem(nn.Module):
@@ -159,10 +169,10 @@ class ImuStem(nn.Module):
     def forward(self, batch: Tensor) -> Tensor:
         _require(batch, (IMU_CHANNELS, IMU_STEPS), "imu")
         steps = IMU_STEPS // self.patch
-        patches = batch[:, :, : steps * self.patch].reshape(len(batch), IMU_CHANNELS, steps, self.patch)
+        patches = batch[:, :, : steps * self.patch].reshape(batch.shape[0], IMU_CHANNELS, steps, self.patch)
         tokens = self.imu_stem.proj(patches.transpose(1, 2).flatten(2))
         tokens = self.imu_stem.norm_layer(tokens)
-        tokens = torch.cat((self.cls_token.expand(len(tokens), -1, -1), tokens), dim=1)
+        tokens = torch.cat((self.cls_token.expand(tokens.shape[0], -1, -1), tokens), dim=1)
         return tokens + self.pos_embed
 
 

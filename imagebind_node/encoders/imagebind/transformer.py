@@ -51,7 +51,7 @@ class Block(nn.Module):
         if index is None:
             query, chosen = query[:, :, :1], tokens[:, :1]
         else:
-            rows = torch.arange(len(tokens), device=tokens.device)
+            rows = torch.arange(tokens.shape[0], device=tokens.device)
             query, chosen = query[rows, :, index].unsqueeze(2), tokens[rows, index].unsqueeze(1)
             if self.causal:
                 later = torch.arange(tokens.shape[1], device=tokens.device) > index[:, None]
@@ -86,4 +86,6 @@ class Trunk(nn.Module):
         merge = MergeState(merged) if merged else None
         for block in self.blocks[:-1]:
             tokens = block(tokens, merge)
-        return self.blocks[-1].forward_one(tokens, index, merge)
+        last = self.blocks[-1]
+        assert isinstance(last, Block)
+        return last.forward_one(tokens, index, merge)
