@@ -1,0 +1,115 @@
+"""Measure a model on data of your own, with chance and 95 % confidence intervals.
+
+DATA is a folder with pairs.json (retrieval: a list of {"text", "image", "sound"}) or scenes.json (detection: a list
+of {"image", "sound", "label", "box": [x0, y0, x1, y1]}), or such a file; paths in it are relative to it.
+
+examples:
+  imagebind-node evaluate retrieval DATA
+  imagebind-node evaluate detection DATA --query text
+  imagebind-node evaluate zero-shot ESC-50-master --dataset esc50
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from imagebind_node.cli.evaluate_datasets import add_tasks
+from imagebind_node.cli.options import add_model_arguments, fraction, load_model
+from imagebind_node.cli.output import print_json, print_table
+from imagebind_node.errors import InvalidInputError
+from imagebind_node.samples import Modality
+
+_SENSE = {"sound": Modality.AUDIO, "text": Modality.TEXT, "image": Modality.VISION}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
+    retrieval = tasks.add_parser("retrieval", help="does a sound, picture or text find its partners?")
+    retrieval.set_defaults(evaluate=_retrieval)
+    detection = tasks.add_parser("detection", help="does the box of the thing that is looked for come first?")
+    detection.add_argument(
+        "--query", choices=sorted(_SENSE), default="sound", help="what is looked for (default: sound)"
+    )
+    detection.add_argument("--iou", type=fraction, default=0.5, help="overlap of a right box (default: 0.5)")
+    detection.add_argument(
+        "--detector", metavar="NAME", help="concept, dense, crops or owlvit (default: by model)"
+    )
+    detection.set_defaults(evaluate=_detection)
+    add_tasks(tasks)
+    for task in (retrieval, detection):
+        task.add_argument("data", type=Path, metavar="DATA", help="folder or list file")
+        add_model_arguments(task)
+
+
+def run(args: argparse.Namespace) -> int:
+    return args.evaluate(args)
+
+
+def _retrieval(args: argparse.Namespace) -> int:
+    from imagebind_node.evaluation import evaluate_retrieval
+
+    path = _list_file(args.data, "pairs.json")
+    encoder = load_model(args, [Modality.VISION, Modality.AUDIO, Modality.TEXT])
+    report = evaluate_retrieval(encoder, path)
+    if args.json:
+        print_json("evaluate_retrieval", model=encoder.name, data=str(path), **report)
+        return 0
+    print(f"{encoder.name} on {report['n']} entries of {path}; R@k in % [95 % interval], chance in brackets")
+    ranks = sorted(
+        {name for found in report["directions"].values() for name in found if name.startswith("recall_at_")},
+        key=lambda name: int(name.rpartition("_")[2]),
+    )
+    rows = [
+        (direction.replace("_", " "), *(_share(found[rank]) for rank in ranks), found["median_rank"])
+        for direction, found in report["directions"].items()
+    ]
+    headers = [f"R@{rank.rpartition('_')[2]}" for rank in ranks]
+    print_table(("direction", *headers, "median rank"), rows)
+    print(
+        ", ".join(f"{100 * share:.1f} % of {name} abstained" for name, share in report["abstained"].items())
+    )
+    return 0
+
+
+def _detection(args: argparse.Namespace) -> int:
+    from imagebind_node.detection.registry import default_detector, load_detector
+    from imagebind_node.evaluation import evaluate_detection
+
+    path = _list_file(args.data, "scenes.json")
+    # The microphone's tower is loaded in any case: abstention on silence and noise belongs to the report.
+    encoder = load_model(args, {Modality.VISION, Modality.AUDIO, _SENSE[args.query]})
+    name = args.detector or default_detector(args.model)
+    report = evaluate_detection(load_detector(name, encoder), encoder, path, query=args.query, iou=args.iou)
+    if args.json:
+        print_json("evaluate_detection", model=encoder.name, detector=name, data=str(path), **report)
+        return 0
+    print(f"{encoder.name} with detector {name} on {report['n']} scenes of {path}, query: {report['query']}")
+    precision = report["average_precision"]
+    rows: list[tuple[str, str]] = [
+        (f"right box at IoU {report['iou']}", _share(report["right_box"])),
+        ("a proposal is right (upper bound)", _share(report["proposal_recall"])),
+        ("average precision", _share(precision)),
+        ("cues that abstained", f"{100 * report['abstained']:.1f}"),
+        *(
+            (f"abstains on {what.replace('_', ' ')}", f"{100 * v:.1f}")
+            for what, v in report["abstention"].items()
+        ),
+    ]
+    print_table(("%  [95 % interval], chance in brackets", ""), rows)
+    print(f"{report['regions']:.1f} regions and {report['detect_ms']:.0f} ms a scene (median)")
+    return 0
+
+
+def _share(found: dict[str, Any]) -> str:
+    low, high = found["ci95"]
+    text = f"{100 * found['value']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    return f"{text} ({100 * found['chance']:.1f})" if "chance" in found else text
+
+
+def _list_file(data: Path, name: str) -> Path:
+    path = data / name if data.is_dir() else data
+    if not path.is_file():
+        raise InvalidInputError(f"{path}: no such file: DATA is a folder with {name}, or such a list")
+    return path
