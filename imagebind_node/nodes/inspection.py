@@ -49,7 +49,7 @@ def check_transport() -> Iterator[Finding]:
         yield Finding("dds", State.OK, share)
     elif arrived:
         yield Finding(
-            "dds", State.BROKEN, share, "raise /dev/shm or net.core.rmem_max; see docs/ros.md on transport"
+            "dds", State.BROKEN, share, "raise /dev/shm or net.core.rmem_max; see docs/install.md"
         )
     else:
         yield Finding(
