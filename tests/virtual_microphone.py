@@ -78,9 +78,19 @@ class VirtualMicrophone:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def play(self, samples: np.ndarray, rate: int = 16000) -> subprocess.Popen:
-        """Play float samples (N,) in -1..1; returns the playing process."""
+        """Play float samples (N,) in -1..1; returns the playing process.
+
+        The long buffer keeps the sound whole when a busy machine wakes the player late.
+        """
         pcm = (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
-        command = ["pacat", "--raw", "--format=s16le", f"--rate={rate}", "--channels=1", "--latency-msec=50"]
+        command = [
+            "pacat",
+            "--raw",
+            "--format=s16le",
+            f"--rate={rate}",
+            "--channels=1",
+            "--latency-msec=2000",
+        ]
         player = subprocess.Popen(command, env=self._env(), stdin=subprocess.PIPE)
         assert player.stdin is not None
         player.stdin.write(pcm)

@@ -75,7 +75,7 @@ class ManagedNode(LifecycleNode):
 
     def publisher(self, message_type: type, topic: str, qos: QoSProfile) -> Any:
         """A lifecycle publisher that `cleanup` destroys."""
-        publisher = self.create_lifecycle_publisher(
+        publisher: Any = self.create_lifecycle_publisher(
             message_type, topic, qos, event_callbacks=self.qos_watch.for_publisher(topic, qos)
         )
         self._publishers_of_ours.append(publisher)

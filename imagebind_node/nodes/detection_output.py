@@ -32,7 +32,7 @@ class DetectionOutput:
         self._heatmap = node.publisher(Image, "detections/heatmap", qos.SENSOR)
 
     def publish(self, sample: ImageSample, found: Detections, classes: dict[str, Embedding]) -> None:
-        """Publish detections of `sample`, an empty array if there are none."""
+        """Publish detections of `sample`, an empty array if there are none, and the heatmap of the first class."""
         self._detections.publish(detection_array(sample, found))
         if self._image.get_subscription_count() > 0:
             picture = draw(sample.data, found)

@@ -50,7 +50,7 @@ _CUE_CHECK_PERIOD = 0.1
 
 
 class DetectorNode(ManagedNode):
-    """Searches frames for the classes of its query, on one inference thread."""
+    """Searches frames for the classes of its query on an inference thread, the newest once more for a new query."""
 
     def __init__(self, name: str = "detector", **options: Any) -> None:
         super().__init__(name, SETTINGS, **options)
@@ -60,6 +60,7 @@ class DetectorNode(ManagedNode):
         self._output: DetectionOutput | None = None
         self._frames: PictureInput | None = None
         self._scheduler: Scheduler | None = None
+        self._rescorer: Scheduler | None = None
         self._requests: Requests | None = None
         self._service: Any = None
         self._cue_timer: Any = None
@@ -88,7 +89,10 @@ class DetectorNode(ManagedNode):
         scheduler = self._scheduler = Scheduler(self.errors.add)
         self._requests = Requests(scheduler)
         rate = self.settings["rate"]
-        scheduler.add(RESCORE, 0.0, self._rescore)
+        # A thread of its own: a new cue must not wait for the vision pass of the frame that is being searched.
+        self._rescorer = Scheduler(self.errors.add)
+        self._rescorer.add(RESCORE, 0.0, self._rescore)
+        self._rescorer.start()
         scheduler.add(FRAMES, rate, self._search_frame, limit=False)
         self._frames = PictureInput(
             self,
@@ -105,6 +109,7 @@ class DetectorNode(ManagedNode):
         else:
             self.subscription(Embedding, _CUE_TOPIC, self._on_cue_message, qos.RESULT)
         self._cue_timer = self.create_timer(_CUE_CHECK_PERIOD, self._check_cue_age)
+        assert self._query is not None
         self._query.publish()
 
     def deactivate(self) -> None:
@@ -116,10 +121,11 @@ class DetectorNode(ManagedNode):
             self._frames.close()
         if self._requests is not None:
             self._requests.close()
-        if self._scheduler is not None:
-            self._scheduler.stop()
+        for scheduler in (self._scheduler, self._rescorer):
+            if scheduler is not None:
+                scheduler.stop()
         self._stop_listening = self._cue_timer = self._frames = None
-        self._scheduler = self._requests = self._newest = None
+        self._scheduler = self._rescorer = self._requests = self._newest = None
 
     def cleanup(self) -> None:
         self.diagnostics.remove("detection")
@@ -131,16 +137,19 @@ class DetectorNode(ManagedNode):
         assert self._frames is not None
         self._frames.gate.rate = self.settings["rate"]
         sample = self._frames.take(self.settings["max_age"])
-        if sample is not None:
-            self._newest = sample, self._detector.regions(sample)
-            self._score(*self._newest)
+        if isinstance(sample, ImageSample):
+            regions = self._detector.regions(sample)
+            self._newest = sample, regions
+            self._score(sample, regions, heatmap=True)
 
     def _rescore(self) -> None:
         """The query has changed: search the newest frame again, from the regions at hand."""
-        if self._newest is not None:
-            self._score(*self._newest)
+        newest = self._newest
+        if newest is not None:
+            # No heatmap: that needs the network, which belongs to the inference thread.
+            self._score(*newest, heatmap=False)
 
-    def _score(self, sample: ImageSample, regions: Any) -> None:
+    def _score(self, sample: ImageSample, regions: Any, *, heatmap: bool) -> None:
         assert self._query is not None
         assert self._output is not None
         found = self._query.classes.detect(
@@ -149,7 +158,7 @@ class DetectorNode(ManagedNode):
             max_detections=self.settings["max_detections"],
             nms_iou=self.settings["nms_iou"],
         )
-        self._output.publish(sample, found, self._query.embeddings())
+        self._output.publish(sample, found, self._query.embeddings() if heatmap else {})
         self._published.tick()
         if sample.stamp > 0:
             self._latency.add((self.now() - sample.stamp) / 1e9)
@@ -168,35 +177,40 @@ class DetectorNode(ManagedNode):
             self.errors.add(_CUE_TOPIC, error)
 
     def _on_cue(self, cue: Any) -> None:
-        scheduler = self._scheduler
-        if self._query.hear(cue) and scheduler is not None:
-            scheduler.notify(RESCORE)
+        query, rescorer = self._query, self._rescorer
+        if query is not None and rescorer is not None and query.hear(cue):
+            rescorer.notify(RESCORE)
 
     def _check_cue_age(self) -> None:
-        if self._query.expire(self.now(), self.settings["cue_timeout"]):
-            self._scheduler.notify(RESCORE)
+        query, rescorer = self._query, self._rescorer
+        if (
+            query is not None
+            and rescorer is not None
+            and query.expire(self.now(), self.settings["cue_timeout"])
+        ):
+            rescorer.notify(RESCORE)
 
     async def _on_set_query(self, request: Any, response: Any) -> Any:
-        query, scheduler, requests = self._query, self._scheduler, self._requests
+        query, rescorer, requests = self._query, self._rescorer, self._requests
         try:
-            if requests is None:
+            if query is None or rescorer is None or requests is None:
                 raise self.inactive_error()
             response.message = await requests.call(lambda: query.set(request))
             response.success = True
-            scheduler.notify(RESCORE)
+            rescorer.notify(RESCORE)
         except Exception as error:  # noqa: BLE001 - the client gets it, and the log
             self.errors.add("set_query", error)
             response.success, response.message = False, " ".join(str(error).split())
         return response
 
     def _report(self) -> Report:
-        frames, scheduler = self._frames, self._scheduler
-        if frames is None or scheduler is None:
+        frames, scheduler, query = self._frames, self._scheduler, self._query
+        if frames is None or scheduler is None or query is None:
             return Report(OK, "inactive")
         work = scheduler.times(FRAMES)
         values = {
-            "query": ", ".join(self._query.classes.matrix.labels) or "none (abstaining)",
-            "query source": self._query.source,
+            "query": ", ".join(query.classes.matrix.labels) or "none (abstaining)",
+            "query source": query.source,
             "input rate (Hz)": frames.arrivals.rate(),
             "input age (s)": frames.arrivals.age(),
             "detection rate (Hz)": self._published.rate(),
@@ -212,7 +226,7 @@ class DetectorNode(ManagedNode):
         }
         if frames.received and frames.arrivals.rate() == 0:
             return Report(WARN, f"{frames.topic} has fallen silent", values)
-        return Report(OK, "searching" if self._query.classes.matrix.labels else "abstaining", values)
+        return Report(OK, "searching" if query.classes.matrix.labels else "abstaining", values)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from imagebind_node.nodes import qos
@@ -70,21 +71,21 @@ class EncoderNode(ManagedNode):
             self._outputs[modality] = self.publisher(Embedding, topic, qos.RESULT)
             self._latency[modality], self._published[modality] = StageTimes(), RateMeter()
             self._withdraw.append(self.exchange.announce(self.resolve_topic_name(topic)))
-            self.diagnostics.add(str(modality), lambda m=modality: self._report(m))
+            self.diagnostics.add(str(modality), partial(self._report, modality))
         self._service = self.create_service(Encode, "~/encode", self._on_encode)
         self.get_logger().info(
             f"model {model_name(self.settings)} with {', '.join(sorted(self._encoder.modalities))}"
         )
 
     def activate(self) -> None:
-        self._scheduler = Scheduler(self.errors.add)
-        self._requests = Requests(self._scheduler)
+        scheduler = self._scheduler = Scheduler(self.errors.add)
+        self._requests = Requests(scheduler)
         for modality in self._outputs:
             if modality is Modality.AUDIO:
-                self._add_audio()
+                self._add_audio(scheduler)
             else:
-                self._add_pictures(modality)
-        self._scheduler.start()
+                self._add_pictures(modality, scheduler)
+        scheduler.start()
         for source in (*self._pictures.values(), self._audio):
             if source is not None:
                 source.open()
@@ -110,8 +111,8 @@ class EncoderNode(ManagedNode):
         self._withdraw, self._service, self._encoder = [], None, None
         self._outputs, self._latency, self._published = {}, {}, {}
 
-    def _add_pictures(self, modality: Modality) -> None:
-        rate, scheduler = self.settings[f"rate.{modality}"], self._scheduler
+    def _add_pictures(self, modality: Modality, scheduler: Scheduler) -> None:
+        rate = self.settings[f"rate.{modality}"]
         source = PictureInput(
             self,
             modality,
@@ -122,16 +123,16 @@ class EncoderNode(ManagedNode):
         self._pictures[modality] = source
         scheduler.add(str(modality), rate, lambda: self._encode_picture(source), limit=False)
 
-    def _add_audio(self) -> None:
-        hop, scheduler = self.settings["hop"], self._scheduler
-        self._audio = AudioInput(
+    def _add_audio(self, scheduler: Scheduler) -> None:
+        hop = self.settings["hop"]
+        source = self._audio = AudioInput(
             self,
             self._encoder.front_end(Modality.AUDIO),
             hop,
             lambda: scheduler.notify("audio"),
             reliable=self.settings["audio_reliable"],
         )
-        scheduler.add("audio", 1.0 / hop, self._encode_audio, limit=False)
+        scheduler.add("audio", 1.0 / hop, lambda: self._encode_audio(source), limit=False)
 
     def _encode_picture(self, source: PictureInput) -> None:
         source.gate.rate = self.settings[f"rate.{source.modality}"]
@@ -139,14 +140,14 @@ class EncoderNode(ManagedNode):
         if sample is not None:
             self._publish(self._encoder.encode(source.modality, [sample])[0])
 
-    def _encode_audio(self) -> None:
-        ready = self._audio.stream.next_input()
+    def _encode_audio(self, source: AudioInput) -> None:
+        ready = source.stream.next_input()
         if ready is None:
             return
         tensor, last, end = ready
         max_age = self.settings["max_age"]
         if max_age > 0 and self.now() - end > max_age * 1e9:
-            self._audio.stale += 1
+            source.stale += 1
             return
         sample = replace(last, stamp=end)
         self._publish(self._encoder.encode_inputs(Modality.AUDIO, [tensor], [sample])[0])

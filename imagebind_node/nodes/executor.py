@@ -26,7 +26,7 @@ def make_executor(context: Any = None) -> Any:
     """The cheapest executor there is.
 
     Measured with 50 audio blocks and 17 pictures a second: EventsExecutor 5 % of a core, SingleThreadedExecutor
-    8 %, MultiThreadedExecutor 24 % (benchmarks/executors.py). Distributions before Jazzy lack the first.
+    7 %, MultiThreadedExecutor 21 % (benchmarks/executors.py). Distributions before Jazzy lack the first.
     """
     try:
         from rclpy.experimental import EventsExecutor
@@ -88,7 +88,7 @@ def run(build: Callable[[], Sequence[ManagedNode]], args: Sequence[str] | None =
         signal.signal(number, ask_to_stop)
     # Our own signal handling: that of rclpy shuts the context down under nodes that still publish.
     try:
-        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        rclpy.init(args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:
         print(f"error: ROS refuses its arguments: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -127,7 +127,7 @@ def image_message(data: np.ndarray, encoding: str, stamp: int, frame_id: str) ->
         raise InvalidInputError(f"{data.dtype} {data.shape} is not {encoding}")
     contiguous = np.ascontiguousarray(data)
     buffer = array.array("B")
-    buffer.frombytes(memoryview(contiguous).cast("B"))
+    buffer.frombytes(contiguous.data.cast("B"))
     return Image(
         header=header(stamp, frame_id),
         height=data.shape[0],

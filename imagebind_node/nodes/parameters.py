@@ -34,7 +34,9 @@ class Setting:
                     raise InvalidInputError(
                         f"parameter {self.name}: {item!r} is not one of {', '.join(self.choices)}"
                     )
-        if self.minimum is not None and not self.minimum <= value <= self.maximum:
+        if self.minimum is None or self.maximum is None:
+            return
+        if not self.minimum <= value <= self.maximum:
             raise InvalidInputError(
                 f"parameter {self.name}: {value} is outside {self.minimum} to {self.maximum}"
             )
@@ -44,7 +46,7 @@ class Setting:
         choices = f" One of: {', '.join(self.choices)}." if self.choices else ""
         effect = "" if self.live else " Read when the node configures."
         descriptor = ParameterDescriptor(name=self.name, description=self.description + choices + effect)
-        if self.minimum is not None:
+        if self.minimum is not None and self.maximum is not None:
             if isinstance(self.default, float):
                 descriptor.floating_point_range = [
                     FloatingPointRange(from_value=float(self.minimum), to_value=float(self.maximum))

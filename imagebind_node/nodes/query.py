@@ -129,7 +129,9 @@ class QueryState:
                     f"too little evidence in {name!r} to search for it: give a clearer one"
                 )
         label = request.label.strip() or " + ".join(names)
-        return label, embeddings[0] if weights is None and len(embeddings) == 1 else combine(embeddings, weights)
+        return label, embeddings[0] if weights is None and len(embeddings) == 1 else combine(
+            embeddings, weights
+        )
 
     def _live_label(self, cue: Embedding) -> str:
         chosen = self._node.settings["live_label"]

@@ -12,7 +12,8 @@ from typing import Generic, Protocol, TypeVar
 from imagebind_node.errors import DeviceError
 from imagebind_node.samples import Sample
 
-S = TypeVar("S", bound=Sample, covariant=True)
+S = TypeVar("S", bound=Sample)
+Delivered = TypeVar("Delivered", bound=Sample, covariant=True)
 Clock = Callable[[], int]
 """Returns nanoseconds of the clock that stamps samples."""
 
@@ -30,7 +31,7 @@ class SensorStats:
     last_error: str = ""
 
 
-class Sensor(Protocol[S]):
+class Sensor(Protocol[Delivered]):
     """A device, file or stream that delivers samples; usable as a context manager.
 
     `open` returns without waiting for the device: a driver thread opens it, and opens it again with growing
@@ -42,7 +43,7 @@ class Sensor(Protocol[S]):
     def open(self) -> None:
         """Start the driver. Opening an open sensor does nothing."""
 
-    def read_latest(self, max_age: float) -> S:
+    def read_latest(self, max_age: float) -> Delivered:
         """The newest sample if it is at most `max_age` s old and was not read before; waits up to `max_age` s.
 
         Raises DeviceError if none comes in that time.

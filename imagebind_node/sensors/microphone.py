@@ -104,7 +104,8 @@ class Microphone(ThreadedSensor[AudioSample]):
     def _open_stream(self, sounddevice: Any) -> tuple[int, Any]:
         config = self.config
         device = int(config.device) if config.device.isdigit() else config.device or None
-        self._raw = raw = queue.SimpleQueue()
+        raw: queue.SimpleQueue[tuple[np.ndarray, int, bool] | None] = queue.SimpleQueue()
+        self._raw = raw
         clock = self._clock
 
         def on_block(data: np.ndarray, frames: int, times: Any, status: Any) -> None:
