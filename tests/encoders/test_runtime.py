@@ -88,3 +88,16 @@ def test_packed_bf16_layer_equals_the_plain_one():
 def test_unknown_precision():
     with pytest.raises(InvalidInputError, match="unknown precision 'int4'"):
         runtime.check_precision("int4", "cpu")
+
+
+def test_largest_values_do_not_wrap_around():
+    # The scale of a row is rounded to bf16: the largest value must still fit into 8 bits.
+    layer = int8_of(nn.Linear(8, 8))
+    layer.weight, layer.weight_scale = torch.eye(8, dtype=torch.int8) * 127, torch.full((8,), 1 / 127)
+    layer.bias = None
+    layer.pack()
+    torch.manual_seed(0)
+    rows = (torch.randn(20_000, 8) * torch.randn(20_000, 1).exp()).to(torch.bfloat16)
+    with torch.inference_mode():
+        error = (layer(rows[None])[0].float() - rows.float()).abs().amax(1)
+    assert (error / rows.float().abs().amax(1)).max() < 1 / (2 * runtime.quantisation_levels()) + 0.02
