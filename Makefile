@@ -6,6 +6,8 @@ BIN = $(VENV)/bin
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+# What the tests run on besides the base: every optional part that can be had without its hardware.
+TEST_EXTRAS = bags,datasets,fleet,learn,memory,onnx,owlvit,ray,tracking
 
 # A sourced ROS installation must not mix with the one in the virtual environment.
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
@@ -25,6 +27,7 @@ setup: ## make .venv: dependencies, ROS 2 from wheels, interfaces (quick when no
 demo: setup ## sounds find their objects on the bundled scenes, over a real ROS graph; writes demo_out/
 	$(BIN)/imagebind-node demo $(DEMO_ARGS)
 
+test: export EXTRAS := $(TEST_EXTRAS)
 test: setup ## run all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 

@@ -3,11 +3,11 @@
 # Afterwards .venv/bin/imagebind-node works with nothing sourced. Quick when nothing has changed.
 #
 #   scripts/setup_env.sh            variables: PYTHON (interpreter), VENV (default .venv),
-#                                   TORCH_INDEX (extra package index for torch), EXTRAS (such as owlvit,onnx)
+#                                   TORCH_INDEX (extra package index for torch), EXTRAS (such as owlvit,onnx;
+#                                   extras that were installed before stay)
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$(realpath -m "${VENV:-$root/.venv}")
-extras=ros,ros-build,dev${EXTRAS:+,$EXTRAS}
 started=$SECONDS
 
 # Another ROS environment (sourced, or that of a parent process) must not leak into this one.
@@ -69,10 +69,16 @@ build_interfaces() {
 }
 
 "$root/scripts/system_packages.sh" "$(if [ -x "$venv/bin/python" ]; then echo "$venv/bin/python"; else "$root/scripts/find_python.sh"; fi)"
+if [ "$(uname -sm)" != "Linux x86_64" ]; then
+  say "error: ROS 2 comes as wheels for Linux x86_64 only, this is $(uname -sm): docs/install.md, 'On a robot'"
+  exit 1
+fi
 make_venv
-packages="$(state_of constraints.txt setup.py setup.cfg pyproject.toml scripts/setup_env.sh) $extras ${TORCH_INDEX:-}"
+extras=$(tr ',' '\n' <<<"ros,ros-build,dev,${EXTRAS:-},$(cat "$venv/.stamps/extras" 2>/dev/null)" | sed '/^$/d' | sort -u | paste -sd,)
+packages="$(state_of constraints.txt setup.py setup.cfg scripts/setup_env.sh) $extras ${TORCH_INDEX:-}"
 if ! done_already packages "$packages"; then
   install_packages
+  mark_done extras "$extras"
   mark_done packages "$packages"
 fi
 interfaces=$(state_of ros2_ws scripts/build_interfaces.sh constraints.txt)

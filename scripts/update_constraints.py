@@ -10,6 +10,7 @@ Run it to take newer versions in; then `make setup && make test`.
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import subprocess
 import sys
@@ -17,13 +18,20 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTRAS = "ros,ros-build,dev,owlvit,onnx,realsense"
 # Versions that were chosen and not just found: see docs/install.md.
 CHOSEN = ["torch==2.13.0", "cmake==3.31.6", "setuptools<80"]
-HEADER = f"""\
-# Written by scripts/update_constraints.py: exact versions for imagebind_node[{EXTRAS}].
+HEADER = """\
+# Written by scripts/update_constraints.py: exact versions of imagebind_node's dependencies with all extras.
 # The CUDA libraries of torch are not listed: torch itself names exact versions of them.
 """
+
+
+def all_extras() -> str:
+    """The names of EXTRAS in setup.py, read without running it."""
+    for statement in ast.parse((ROOT / "setup.py").read_text()).body:
+        if isinstance(statement, ast.Assign) and getattr(statement.targets[0], "id", "") == "EXTRAS":
+            return ",".join(ast.literal_eval(statement.value))
+    sys.exit("setup.py has no EXTRAS")
 
 
 def canonical(name: str) -> str:
@@ -51,7 +59,7 @@ def resolve(python: str) -> tuple[str, dict[str, str]]:
             "--report",
             str(report),
         ]
-        done = subprocess.run([*command, f"{ROOT}[{EXTRAS}]", *CHOSEN], capture_output=True, text=True)
+        done = subprocess.run([*command, f"{ROOT}[{all_extras()}]", *CHOSEN], capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"pip could not resolve for {python}:\n{done.stderr}")
         installs = [i["metadata"] for i in json.loads(report.read_text())["install"]]
