@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--detector", help="default: the one that goes with the model")
     parser.add_argument("--pictures", type=Path, required=True, help="folder of .jpg and .png")
     parser.add_argument("--source", required=True, help="one line that says what the pictures are")
-    parser.add_argument("--count", type=int, default=500)
+    parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--out", type=Path, required=True, help="folder or file")
     args = parser.parse_args()
     encoder = load_encoder(args.model, checkpoint=args.checkpoint, modalities=["vision"])

@@ -20,7 +20,7 @@ TENSOR = "embeddings"
 
 
 def collect_null_regions(
-    detector: Detector, pictures: Iterable[ImageSample], count: int = 500, seed: int = 0
+    detector: Detector, pictures: Iterable[ImageSample], count: int = 300, seed: int = 0
 ) -> np.ndarray:
     """Embeddings of `count` regions drawn from varied pictures of ordinary places: float32 (M, dim), unit.
 
