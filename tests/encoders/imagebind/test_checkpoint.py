@@ -12,6 +12,7 @@ from imagebind_reference import CHECKPOINT
 from safetensors.torch import load_file, save_file
 
 from imagebind_node.encoders.base import load_encoder
+from imagebind_node.encoders.imagebind import conversion
 from imagebind_node.encoders.imagebind.config import read_config
 from imagebind_node.encoders.imagebind.encoder import load_imagebind, load_reference
 from imagebind_node.errors import InvalidInputError, ModelFileError, UnsupportedModalityError
@@ -225,3 +226,22 @@ def test_precision_that_the_device_cannot_run():
         load(CHECKPOINT, modalities=["imu"], precision="fp16")
     with pytest.raises(InvalidInputError, match="int8 is for CPUs"):
         load(CHECKPOINT, modalities=["imu"], precision="int8", device="cuda:0")
+
+
+def test_converted_towers_outlive_the_checkpoint(official, cache, weights):
+    config = read_config(CONFIG)
+    load(official, modalities=["imu"], precision="fp32")
+    folder = cache / "imagebind_huge" / "towers"
+    digest = conversion.digest_of(official, cache / "imagebind_huge" / "digests.json")
+    official.unlink()
+    again = conversion.cached_tower(None, folder, digest, config, Modality.IMU, "bf16")
+    name = "modality_heads.imu.3.weight"
+    assert torch.equal(again["head.project.weight"], weights[name].to(torch.bfloat16))
+    with pytest.raises(ModelFileError, match=r"imagebind_huge\.pth back"):
+        conversion.cached_tower(None, folder, digest, config, Modality.DEPTH, "bf16")
+
+
+def test_damaged_digest_index_is_made_again(official, cache):
+    first = load(official, modalities=["imu"]).space
+    (cache / "imagebind_huge" / "digests.json").write_text("[1, {")
+    assert load(official, modalities=["imu"]).space == first
