@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from imagebind_node.demo.record import Record
-from imagebind_node.demo.verdict import CueResult, SceneResult
+from imagebind_node.demo.verdict import NOTHING, CueResult, SceneResult
 from imagebind_node.drawing import (
     COLOURS,
     EXPECTED,
@@ -58,7 +58,7 @@ def _tile(
         picture = photograph if heat is None else overlay_heat(photograph, heat)
         text = f"{cue.seen.labels[0]} {cue.seen.scores[0]:.2f}"
         boxes = [*right, LabelledBox(cue.seen.boxes[0] * scale, text, colour)]
-    heard = f'heard "{cue.heard}"' if cue.heard != "nothing" else "heard nothing it knows"
+    heard = f'heard "{cue.heard}"' if cue.heard != NOTHING else "heard nothing it knows"
     found = f"{'found' if cue.found else 'not found'}, IoU {cue.iou:.2f}"
     sound = read_audio(cue.interval.cue.sound)
     return stacked(

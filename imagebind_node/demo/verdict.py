@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,16 +12,17 @@ from imagebind_node.demo.track import SETTLE, Interval, Track
 from imagebind_node.detection.detections import box_iou
 
 HIT_IOU = 0.5
+NOTHING = "nothing"
 
 
 @dataclass(frozen=True)
 class CueResult:
     """How one cue went.
 
-    heard: what the encoder took it for in most windows; confidence: mean over these. seen: the message with the
-    best score while it sounded, or None. iou: of its first box with the right box. hits: share of messages whose
-    first box was right. delay: seconds from the onset of the sound to the arrival of the first box. found: the
-    box of the best score is right.
+    heard, confidence: what the encoder took it for in its surest window. seen: the message with the best score
+    of those that looked for this, or None. iou: of its first box with the right box. hits: share of these messages
+    whose first box was right. delay: seconds from the onset of the sound to the first of them. found: the box of
+    the best score is right.
     """
 
     interval: Interval
@@ -48,7 +48,7 @@ class SceneResult:
 def judge(scene: Scene, track: Track, record: Record, scale: float) -> SceneResult:
     """Compare a record with the answers. `scale`: pixels of the scene's file per pixel of the camera picture."""
     cues = tuple(_judge_cue(scene, interval, record, scale) for interval in track.intervals)
-    silent = [s for s in record.seen if track.is_silent(record.position(s.stamp))]
+    silent = [s for s in record.seen if track.is_silent(record.position(s.arrived))]
     return SceneResult(scene, cues, len(silent), sum(len(s.scores) > 0 for s in silent))
 
 
@@ -62,11 +62,12 @@ def _judge_cue(scene: Scene, interval: Interval, record: Record, scale: float) -
         return interval.start <= record.position(stamp) < interval.end + SETTLE / 2
 
     heard = [h for h in record.heard if during(h.stamp) and not h.abstained]
-    label, _ = Counter(h.label for h in heard).most_common(1)[0] if heard else ("nothing", 0)
-    confidences = [h.confidence for h in heard if h.label == label]
-    # A slow machine may finish a frame of this cue when the next one sounds: its class then tells.
-    names = {h.label for h in heard}
-    seen = [s for s in record.seen if during(s.stamp) and len(s.scores) and s.labels[0] in names]
+    surest = max(heard, key=lambda h: h.confidence, default=None)
+    label = surest.label if surest else NOTHING
+    # By arrival, not by the picture's stamp: a new cue searches the newest frame at hand again, and that frame
+    # may be older than the sound. Only messages that name what was heard most surely count: the onset and the
+    # end of a sound, and a late frame of the cue before, are searched for something else.
+    seen = [s for s in record.seen if during(s.arrived) and len(s.scores) and s.labels[0] == label]
     answers = scene.things[interval.cue.thing]
     overlaps = [best_iou(s.boxes[0] * scale, answers) for s in seen]
     best = max(range(len(seen)), key=lambda i: float(seen[i].scores[0]), default=None)
@@ -75,7 +76,7 @@ def _judge_cue(scene: Scene, interval: Interval, record: Record, scale: float) -
     return CueResult(
         interval=interval,
         heard=label,
-        confidence=float(np.mean(confidences)) if confidences else 0.0,
+        confidence=surest.confidence if surest else 0.0,
         seen=None if best is None else seen[best],
         iou=iou,
         hits=float(np.mean([overlap >= HIT_IOU for overlap in overlaps])) if seen else 0.0,

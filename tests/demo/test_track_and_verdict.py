@@ -123,6 +123,18 @@ def test_a_late_frame_of_another_cue_does_not_count(scene, track):
     assert judge(scene, track, record, SCALE).cues[0].found
 
 
+def test_only_what_was_heard_most_surely_is_judged(scene, track):
+    first = track.intervals[0]
+    record = heard_dog(first)
+    record.heard.append(Heard(record.heard[0].stamp, "grunt", 0.3, False))
+    record.seen.append(seen(first.start + 0.2, [right_box(scene, "duck")], [0.99], "grunt"))
+    record.seen.append(seen(first.start + 1.0, [right_box(scene, "dog")], [0.8], "dog"))
+    cue = judge(scene, track, record, SCALE).cues[0]
+    assert (cue.heard, cue.confidence) == ("dog", 0.9)
+    assert cue.found
+    assert cue.hits == 1.0
+
+
 def test_nothing_seen_is_not_found(scene, track):
     result = judge(scene, track, Record(started=START), SCALE)
     assert not any(cue.found for cue in result.cues)
