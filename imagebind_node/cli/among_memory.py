@@ -95,6 +95,7 @@ def retrieve_from_memory(args: argparse.Namespace, query: Query, wanted: Modalit
                     "id": hit.id,
                     "stamp": hit.moment.stamp,
                     "modality": hit.moment.modality.value,
+                    "abstained": hit.moment.abstained,
                     "frame_id": hit.moment.frame_id,
                     "robot": hit.moment.robot,
                     "labels": [{"name": name, "score": score} for name, score in hit.moment.labels],

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CAMERA_WIDTH, CAMERA_HEIGHT, CAMERA_RATE = 640, 480, 15.0
 _START_SECONDS = 60.0
+_REPLAY_SECONDS = 30.0
 _TAIL_SECONDS = 0.5
 
 
@@ -125,11 +126,11 @@ def _play_scene(processes: NodeProcesses, observer: Observer, frame: Path, track
     # The picture is repeated for as long as the sound lasts.
     replay = {"images": frame, "audio": track.path, "rate": CAMERA_RATE, "wait_for_subscribers": 10.0}
     processes.start("replay", replay)
-    deadline = time.monotonic() + track.duration + _START_SECONDS
+    deadline = time.monotonic() + track.duration + _REPLAY_SECONDS
     while record.position(time.time_ns()) < track.duration + _TAIL_SECONDS:
         processes.require_running()
         if time.monotonic() > deadline:
-            raise DeviceError("the replay node sent no sound: run imagebind-node doctor")
+            raise DeviceError(f"the replay node sent no sound ({processes.last_word('replay')})")
         time.sleep(0.05)
     processes.stop("replay")
     return record

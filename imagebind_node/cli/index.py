@@ -84,7 +84,8 @@ def run(args: argparse.Namespace) -> int:
         )
         return 0
     print(
-        f"{report.sources} files gave {report.moments} memories ({report.abstained} pieces with too little evidence), "
+        f"{report.sources} files gave {report.moments} memories ({report.abstained} pieces held "
+        f"nothing, as silence does), "
         f"{report.skipped} were done before; the memory holds {total}"
     )
     for path, reason in unreadable:

@@ -39,12 +39,18 @@ class NodeProcesses:
         """Where the node writes its log."""
         return self._log_folder / f"{node}.log"
 
+    def last_word(self, node: str) -> str:
+        """Last line of the node's log."""
+        lines = self.log_of(node).read_text("utf8", "replace").strip().splitlines()
+        return lines[-1] if lines else "it wrote no log"
+
     def require_running(self) -> None:
         """Raise DeviceError with the last line of its log if a node has ended by itself."""
         for node, process in self._running.items():
             if process.poll() not in (None, 0):
-                lines = self.log_of(node).read_text("utf8", "replace").strip().splitlines() or ["no message"]
-                raise DeviceError(f"node {node} ended with status {process.returncode}: {lines[-1]}")
+                raise DeviceError(
+                    f"node {node} ended with status {process.returncode}: {self.last_word(node)}"
+                )
 
     def stop(self, node: str) -> int:
         """Interrupt one node like Ctrl-C, wait, kill it if it does not end; returns its exit status."""
