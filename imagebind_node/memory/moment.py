@@ -38,9 +38,10 @@ class Moment:
     """What is known about one embedding in memory.
 
     modality; stamp: nanoseconds, end of the window for audio and IMU; frame_id: of the sensor; robot: who
-    remembers; window: seconds; confidence: 0 to 1; labels: (name, score) pairs, best first; source: topic or file
-    (with the offset inside it) that it came from; media: thumbnail or clip, relative to the memory's folder, or a
-    path; pose: of the sensor at `stamp`, None if unknown.
+    remembers; window: seconds; confidence: 0 to 1; abstained: too little evidence to act upon; labels:
+    (name, score) pairs, best first; source: topic or file (with the offset inside it) that it came from;
+    media: thumbnail or clip, relative to the memory's folder, or a path; pose: of the sensor at `stamp`,
+    None if unknown.
     """
 
     modality: Modality
@@ -49,15 +50,19 @@ class Moment:
     robot: str = ""
     window: float = 0.0
     confidence: float = 1.0
+    abstained: bool = False
     labels: tuple[tuple[str, float], ...] = ()
     source: str = ""
     media: str = ""
     pose: Pose | None = None
 
     @classmethod
-    def of(cls, embedding: Embedding, **details: Any) -> Moment:
-        """The moment of an embedding; `details` are further fields. Raises if the embedding abstained."""
-        if embedding.abstained or embedding.vector.size == 0:
+    def of(cls, embedding: Embedding, *, weak: bool = False, **details: Any) -> Moment:
+        """The moment of an embedding; `details` are further fields.
+
+        Raises InvalidInputError if the embedding abstained; with `weak` only if it has no vector.
+        """
+        if embedding.vector.size == 0 or (embedding.abstained and not weak):
             raise InvalidInputError(
                 f"the {embedding.modality} embedding abstained: there is nothing to remember"
             )
@@ -67,6 +72,7 @@ class Moment:
             frame_id=embedding.frame_id,
             window=embedding.window,
             confidence=embedding.confidence,
+            abstained=embedding.abstained,
             labels=embedding.labels,
             **details,
         )
@@ -88,6 +94,8 @@ class Moment:
             document["window"] = float(self.window)
         if self.confidence != 1.0:
             document["confidence"] = float(self.confidence)
+        if self.abstained:
+            document["abstained"] = True
         if self.labels:
             document["labels"] = [name for name, _ in self.labels]
             document["label_scores"] = [float(score) for _, score in self.labels]
@@ -113,6 +121,7 @@ class Moment:
             robot=document.get("robot", ""),
             window=document.get("window", 0.0),
             confidence=document.get("confidence", 1.0),
+            abstained=document.get("abstained", False),
             labels=tuple(zip(document.get("labels", ()), document.get("label_scores", ()))),
             source=document.get("source", ""),
             media=document.get("media", ""),

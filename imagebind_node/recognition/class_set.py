@@ -23,14 +23,15 @@ _KEYS = {"name", "classes", "templates", "temperature", "unknown_cosine"}
 class ClassSet:
     """Classes to choose from.
 
-    classes: label -> names that the text encoder sees (synonyms, averaged). templates: per modality. temperature:
+    classes: label -> names that the text encoder sees (synonyms, averaged). templates: per modality,
+    those of prompts.py where there are none. temperature:
     cosines are divided by it, None for the model's default; unknown_cosine: the cosine that "none of these" has, None
     for no unknown class.
     """
 
     name: str
     classes: Mapping[str, tuple[str, ...]]
-    templates: Mapping[Modality, tuple[str, ...]] = field(default_factory=lambda: dict(TEMPLATES))
+    templates: Mapping[Modality, tuple[str, ...]] = field(default_factory=dict)
     temperature: float | None = None
     unknown_cosine: float | None = None
 
@@ -58,7 +59,7 @@ class ClassSet:
 
     def prompts(self, label: str, modality: Modality) -> list[str]:
         """Every sentence for a class when something of `modality` is to be recognised."""
-        templates = self.templates.get(modality, TEMPLATES[modality])
+        templates = self.templates.get(modality) or TEMPLATES[modality]
         return [template.format(name) for name in self.classes[label] for template in templates]
 
 
@@ -97,7 +98,7 @@ def read_class_set(path: str | Path) -> ClassSet:
         raise InvalidInputError(
             f"class set {path}: unknown key {sorted(map(str, unknown))[0]!r}, use {', '.join(sorted(_KEYS))}"
         )
-    templates = dict(TEMPLATES)
+    templates: dict[Modality, tuple[str, ...]] = {}
     for modality, lines in (document.get("templates") or {}).items():
         templates[parse_modality(modality)] = check_templates(
             tuple([lines] if isinstance(lines, str) else lines)

@@ -21,7 +21,7 @@ _BATCH = 32
 
 @dataclass(frozen=True)
 class Encoded:
-    """moments and unit vectors float32 (N, dim) of one source; abstained: pieces with too little evidence."""
+    """moments and unit vectors float32 (N, dim) of one source; abstained: pieces without a vector."""
 
     moments: list[Moment]
     vectors: np.ndarray
@@ -34,10 +34,11 @@ def encode_source(source: Source, encoder: Encoder, *, every: float = 1.0, robot
     vectors: list[np.ndarray] = []
     abstained = 0
     for piece, embedding in _embeddings(source, encoder, every):
-        if embedding.abstained or not embedding.vector.size:
+        if not embedding.vector.size:
             abstained += 1
             continue
-        moments.append(Moment.of(embedding, source=piece.name, media=piece.media, robot=robot))
+        # Files were chosen by people, and a search only ranks them: weak ones are kept, and say so.
+        moments.append(Moment.of(embedding, weak=True, source=piece.name, media=piece.media, robot=robot))
         vectors.append(embedding.vector)
     rows = np.stack(vectors) if vectors else np.zeros((0, encoder.space.dim), np.float32)
     return Encoded(moments, rows, abstained)
