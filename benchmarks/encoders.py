@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--towers", nargs="+", choices=TOWERS, default=list(TOWERS))
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16", "int8"])
     parser.add_argument(
-        "--token-merging", type=int, default=4, help="also int8 with so many tokens merged a block"
+        "--token-merging", type=int, default=6, help="also int8 with so many tokens merged a block"
     )
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
