@@ -23,10 +23,9 @@ _KEYS = {"name", "classes", "templates", "temperature", "unknown_cosine"}
 class ClassSet:
     """Classes to choose from.
 
-    classes: label -> names that the text encoder sees (synonyms, averaged). templates: per modality,
-    those of prompts.py where there are none. temperature:
-    cosines are divided by it, None for the model's default; unknown_cosine: the cosine that "none of these" has, None
-    for no unknown class.
+    classes: label -> names that the text encoder sees (synonyms, averaged). templates: per modality, those of
+    prompts.py where there are none. temperature: cosines are divided by it, None for the default;
+    unknown_cosine: the cosine that "none of these" has, None for no unknown class.
     """
 
     name: str
