@@ -15,6 +15,7 @@ from imagebind_node.samples import AudioSample
 # Okabe and Ito's colours: told apart by colour-blind people too.
 COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
 EXPECTED = (255, 255, 255)
+Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 _INK, _PAPER = (24, 24, 28), (250, 250, 248)
 _STRIP_RATE, _STRIP_WINDOW = 16000, 512
 _STRIP_BANDS, _STRIP_FLOOR_DB = 96, -60.0
@@ -119,14 +120,14 @@ def grid(tiles: Sequence[np.ndarray], columns: int, gap: int = 12) -> np.ndarray
     return sheet
 
 
-def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+def _font(size: int) -> Font:
     try:
         return ImageFont.load_default(size)
     except TypeError:  # Pillow before 10.1 has one small bitmap font only
         return ImageFont.load_default()
 
 
-def _tag(pen: ImageDraw.ImageDraw, entry: LabelledBox, font: ImageFont.ImageFont, width: int) -> None:
+def _tag(pen: ImageDraw.ImageDraw, entry: LabelledBox, font: Font, width: int) -> None:
     left, top, right, bottom = pen.textbbox((0, 0), entry.text, font=font)
     pad = max(3, (bottom - top) // 3)
     x0, y0 = float(entry.box[0]), float(entry.box[1])

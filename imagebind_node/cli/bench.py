@@ -127,8 +127,8 @@ def _audio_hop(encoder: Encoder, args: argparse.Namespace) -> Callable[[], Any]:
     sound = _sound(rate)
     hop = max(1, round(args.hop * rate))
     sound = np.concatenate([sound, sound[:hop]])
-    window = encoder.window(Modality.AUDIO)
-    for start in range(0, round((window + 1) * rate), hop):
+    seconds = encoder.window(Modality.AUDIO) + 1
+    for start in range(0, round(seconds * rate), hop):
         front_end.push(sound[start % (len(sound) - hop) :][:hop])
     position = 0
 
@@ -137,7 +137,9 @@ def _audio_hop(encoder: Encoder, args: argparse.Namespace) -> Callable[[], Any]:
         position = (position + hop) % (len(sound) - hop)
         block = sound[position : position + hop]
         front_end.push(block)
-        encoder.encode_inputs(Modality.AUDIO, [front_end.input()], [AudioSample(block, rate)])
+        window = front_end.input()
+        assert window is not None, "the windows before were filled above"
+        encoder.encode_inputs(Modality.AUDIO, [window], [AudioSample(block, rate)])
 
     return work
 

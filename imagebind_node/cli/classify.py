@@ -60,8 +60,10 @@ def run(args: argparse.Namespace) -> int:
     results = []
     for text, query in zip(args.inputs, inputs):
         found = classifier.recognise(query.embed(encoder), top)
-        rows = zip(found.labels, found.probabilities, found.cosines)
-        ranked = [{"label": label, "probability": share, "cosine": cosine} for label, share, cosine in rows]
+        ranked = [
+            {"label": label, "probability": share, "cosine": cosine}
+            for label, share, cosine in zip(found.labels, found.probabilities, found.cosines)
+        ]
         results.append({"input": text, "abstained": found.abstained, "labels": ranked})
     if args.json:
         temperature = class_set.temperature or DEFAULT_TEMPERATURE

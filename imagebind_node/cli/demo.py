@@ -124,7 +124,14 @@ def _play_scene(processes: NodeProcesses, observer: Observer, frame: Path, track
     """Stream one scene through the topics and return what the observer saw."""
     record = observer.begin()
     # The picture is repeated for as long as the sound lasts.
-    replay = {"images": frame, "audio": track.path, "rate": CAMERA_RATE, "wait_for_subscribers": 10.0}
+    # It starts when it has found this observer and the encoder or the detector on each topic.
+    replay = {
+        "images": frame,
+        "audio": track.path,
+        "rate": CAMERA_RATE,
+        "wait_for_subscribers": 10.0,
+        "subscribers": 2,
+    }
     processes.start("replay", replay)
     deadline = time.monotonic() + track.duration + _REPLAY_SECONDS
     while record.position(time.time_ns()) < track.duration + _TAIL_SECONDS:

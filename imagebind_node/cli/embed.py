@@ -138,7 +138,7 @@ def _save(path: Path, vectors: dict[str, np.ndarray]) -> None:
 
     try:
         with path.open("wb") as stream:
-            np.savez(stream, **vectors)
+            np.savez(stream, allow_pickle=False, **vectors)
     except OSError as error:
         raise InvalidInputError(f"cannot write {path}: {error.strerror}") from None
     logger.info("wrote %d arrays to %s", len(vectors), path)

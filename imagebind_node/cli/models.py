@@ -125,12 +125,13 @@ def _export(args: argparse.Namespace) -> int:
     modality = parse_modality(args.modality)
     if args.out.suffix != ".onnx":
         raise InvalidInputError(f"{args.out}: name a file that ends in .onnx")
-    if args.model == "concept":
-        raise InvalidInputError("model 'concept' has no ONNX export: it is small enough to run as it is")
     encoder = load_model(args, [modality])
 
+    from imagebind_node.encoders.imagebind.encoder import ImageBindEncoder
     from imagebind_node.encoders.imagebind.export import export_onnx
 
+    if not isinstance(encoder, ImageBindEncoder):
+        raise InvalidInputError(f"model {encoder.name!r} has no ONNX export: use --model imagebind_huge")
     path = export_onnx(encoder, modality, args.out)
     if args.json:
         print_json("models_export", model=encoder.name, modality=modality.value, file=str(path))

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from imagebind_node.demo.record import Record
-from imagebind_node.demo.verdict import NOTHING, CueResult, SceneResult
+from imagebind_node.demo.verdict import NOTHING, CueResult, SceneResult, best_iou
 from imagebind_node.drawing import (
     COLOURS,
     EXPECTED,
@@ -48,22 +48,23 @@ def _tile(
 ) -> np.ndarray:
     """Caption, spectrogram of the cue, picture with heat map, the right box dashed, the found box solid."""
     width = photograph.shape[1]
-    right = [
-        LabelledBox(box, colour=EXPECTED, dashed=True) for box in result.scene.things[cue.interval.cue.thing]
-    ]
+    answers = result.scene.things[cue.interval.cue.thing]
+    found = None if cue.seen is None else cue.seen.boxes[0] * scale
+    # Of several right boxes only the one that was meant: all of them would hide the picture.
+    meant = answers[0] if found is None else max(answers, key=lambda answer: best_iou(found, [answer]))
+    boxes = [LabelledBox(meant, colour=EXPECTED, dashed=True)]
     picture = photograph
-    boxes = right[:1]
-    if cue.seen is not None:
-        heat = record.heatmaps.get(cue.seen.stamp)
+    if cue.seen is not None and found is not None:
+        heat = record.heat_of(cue.seen)
         picture = photograph if heat is None else overlay_heat(photograph, heat)
         text = f"{cue.seen.labels[0]} {cue.seen.scores[0]:.2f}"
-        boxes = [*right, LabelledBox(cue.seen.boxes[0] * scale, text, colour)]
+        boxes.append(LabelledBox(found, text, colour))
     heard = f'heard "{cue.heard}"' if cue.heard != NOTHING else "heard nothing it knows"
-    found = f"{'found' if cue.found else 'not found'}, IoU {cue.iou:.2f}"
+    verdict = f"{'found' if cue.found else 'not found'}, IoU {cue.iou:.2f}"
     sound = read_audio(cue.interval.cue.sound)
     return stacked(
         [
-            caption(width, _CAPTION, heard, f"confidence {cue.confidence:.2f}, {found}"),
+            caption(width, _CAPTION, heard, f"confidence {cue.confidence:.2f}, {verdict}"),
             spectrogram(sound, width, _STRIP),
             draw_boxes(picture, boxes),
         ]

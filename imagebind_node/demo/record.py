@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+HEAT_LAG = 300_000_000
+"""Nanoseconds that a heat map and the detections that it belongs to may arrive apart."""
+
 
 @dataclass(frozen=True)
 class Heard:
@@ -31,6 +34,15 @@ class Seen:
     labels: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Heat:
+    """One heat map: the picture's stamp and when it arrived (ns); `values` float32 (h, w)."""
+
+    stamp: int
+    arrived: int
+    values: np.ndarray
+
+
 @dataclass
 class Record:
     """One scene as it came over the topics."""
@@ -42,8 +54,16 @@ class Record:
     pictures: int = 0
     heard: list[Heard] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
-    heatmaps: dict[int, np.ndarray] = field(default_factory=dict)
-    """Picture stamp (ns) -> float32 (h, w)."""
+    heatmaps: list[Heat] = field(default_factory=list)
+
+    def heat_of(self, seen: Seen) -> np.ndarray | None:
+        """The heat map that came with a detection message: of its picture, nearest to it in time.
+
+        A picture has several if the cue changed while it was the newest one. None if it was lost.
+        """
+        same = [heat for heat in self.heatmaps if heat.stamp == seen.stamp]
+        nearest = min(same, key=lambda heat: abs(heat.arrived - seen.arrived), default=None)
+        return None if nearest is None or abs(nearest.arrived - seen.arrived) > HEAT_LAG else nearest.values
 
     def position(self, stamp: int) -> float:
         """Seconds on the sound track of a stamp; minus infinity before the sound began."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from imagebind_node.demo.record import Heard, Record, Seen
+from imagebind_node.demo.record import Heard, Heat, Record, Seen
 from imagebind_node.nodes.environment import prepare
 from imagebind_node.nodes.transport import use_large_shared_memory
 
@@ -111,7 +111,7 @@ class Observer:
             boxes.append(np.concatenate([middle - half, middle + half]))
             scores.append(best.score)
             labels.append(best.class_id)
-        order = np.argsort(-np.asarray(scores)) if scores else []
+        order = np.argsort(-np.asarray(scores, np.float64)).tolist()
         self.record.seen.append(
             Seen(
                 to_nanoseconds(message.header.stamp),
@@ -123,7 +123,6 @@ class Observer:
         )
 
     def _on_heatmap(self, message: Any) -> None:
-        heatmaps = self.record.heatmaps
-        heatmaps[to_nanoseconds(message.header.stamp)] = pixels(message).astype(np.float32)
-        while len(heatmaps) > HEATMAPS_KEPT:
-            heatmaps.pop(next(iter(heatmaps)))
+        heat = Heat(to_nanoseconds(message.header.stamp), time.time_ns(), pixels(message).astype(np.float32))
+        self.record.heatmaps.append(heat)
+        del self.record.heatmaps[:-HEATMAPS_KEPT]

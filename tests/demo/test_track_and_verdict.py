@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from imagebind_node.demo.record import Heard, Record, Seen
+from imagebind_node.demo.record import Heard, Heat, Record, Seen
 from imagebind_node.demo.scenes import load_scenes
 from imagebind_node.demo.track import LEAD_IN, PAUSE, RATE, SETTLE, write_track
 from imagebind_node.demo.verdict import best_iou, judge
@@ -147,6 +147,19 @@ def test_boxes_in_silence_are_counted(scene, track):
     record.seen.append(seen(0.4, [], []))
     result = judge(scene, track, record, SCALE)
     assert (result.silent_messages, result.silent_boxes) == (2, 1)
+
+
+def test_the_heat_map_of_a_message_is_the_one_that_came_with_it():
+    message = seen(1.0, [[0, 0, 1, 1]], [0.9])
+    wrong, right = np.zeros((2, 2), np.float32), np.ones((2, 2), np.float32)
+    record = Record(started=START)
+    assert record.heat_of(message) is None
+    record.heatmaps.append(Heat(message.stamp, message.arrived - 250_000_000, wrong))
+    record.heatmaps.append(Heat(message.stamp, message.arrived + 5_000_000, right))
+    record.heatmaps.append(Heat(message.stamp + 1, message.arrived, wrong))
+    assert record.heat_of(message) is right
+    late = Record(started=START, heatmaps=[Heat(message.stamp, message.arrived + 10**9, wrong)])
+    assert late.heat_of(message) is None
 
 
 def test_any_of_several_right_boxes_counts():
