@@ -238,9 +238,12 @@ def _play(
     # Encoder and detector subscribe to the camera; encoder and this process to the sound.
     load_before = os.getloadavg()[0]
     replay = {"images": folder / "scene.png", "audio": folder / "track.wav", "rate": CAMERA_HZ}
-    processes.start("replay", {**replay, "wait_for_subscribers": 20.0})
+    processes.start("replay", {**replay, "wait_for_subscribers": 60.0, "subscribers": 2})
+    deadline = time.monotonic() + START_SECONDS
     while observer.seen.started is None:
         processes.require_running()
+        if time.monotonic() > deadline:
+            raise SystemExit("no sound came from the replay node")
         time.sleep(0.02)
     before = _processor_times()
     begun = time.monotonic()
@@ -277,6 +280,7 @@ def _summary(seen: Seen, cues: list[dict[str, Any]], frames: int) -> dict[str, A
         "sound_frames_sent": frames,
         "sound_frames_at_encoder": received,
         "samples_lost": max(frames - received, int(seen.encoder_audio.get("lost frames", frames))),
+        "samples_lost_in_gaps": int(seen.encoder_audio.get("lost frames", frames)),
         "samples_lost_at_observer": frames - seen.frames_of_sound,
         "frames_received_by_encoder": int(seen.encoder_vision.get("received", 0)),
         "frame_to_embedding_ms": percentiles(seen.frame_delays),
@@ -301,7 +305,8 @@ def print_table(figures: dict[str, Any]) -> None:
     )
     print(
         f"sound samples: {figures['sound_frames_sent']} sent, {figures['sound_frames_at_encoder']} at the encoder, "
-        f"{figures['samples_lost']} lost (target 0); {figures['samples_lost_at_observer']} lost at the observer"
+        f"{figures['samples_lost']} lost (target 0), {figures['samples_lost_in_gaps']} of them in gaps; "
+        f"{figures['samples_lost_at_observer']} lost at the observer"
     )
     print(f"camera frames received by the encoder: {figures['frames_received_by_encoder']}")
     print(f"{'ms':32}{'n':>6}{'p50':>9}{'p95':>9}{'max':>9}   target p95")

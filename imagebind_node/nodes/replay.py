@@ -29,12 +29,14 @@ SETTINGS = [
     Setting("camera_frame_id", "camera_optical_frame", "Coordinate frame of the pictures."),
     Setting("microphone_frame_id", "microphone", "Coordinate frame of the sound."),
     Setting(
-        "wait_for_subscribers", 5.0, "Seconds to wait at most for a subscriber to each topic.", 0.0, 600.0
+        "wait_for_subscribers", 5.0, "Seconds to wait at most for subscribers of each topic.", 0.0, 600.0
     ),
+    Setting("subscribers", 1, "Subscribers of each topic to wait for.", 1, 1000),
 ]
+_WAITING = ("wait_for_subscribers", "subscribers")
 _POLL = 0.02
 # Once no further subscriber came for this long, all that are running have been found.
-_SETTLED = 0.5
+_SETTLED = 1.0
 
 
 class ReplayNode(DriverNode):
@@ -46,7 +48,7 @@ class ReplayNode(DriverNode):
         self.finished = threading.Event()
 
     def configure(self) -> None:
-        names = [setting.name for setting in SETTINGS if setting.name != "wait_for_subscribers"]
+        names = [setting.name for setting in SETTINGS if setting.name not in _WAITING]
         self._replay = Replay(ReplayConfig(**{name: self.settings[name] for name in names}))
         self._topics = tuple(
             topic
@@ -81,7 +83,7 @@ class ReplayNode(DriverNode):
             counts = [output.get_subscription_count() for output in self._outputs.values()]
             if counts != before:
                 before, since = counts, time.monotonic()
-            if all(counts) and time.monotonic() - since > _SETTLED:
+            if min(counts) >= self.settings["subscribers"] and time.monotonic() - since > _SETTLED:
                 return
 
 
