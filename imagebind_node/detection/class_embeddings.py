@@ -246,8 +246,9 @@ class ClassEmbeddings:
                 raise InvalidInputError("score 'sigmoid' needs a detector with a logit head, such as owlvit")
             logits = (similarities + regions.logit_shift[:, None]) * regions.logit_scale[:, None]
             return logits, expit(logits)
+        favoured = similarities if regions.prior is None else similarities + regions.prior[:, None]
         return (
-            self.deviations(regions.embeddings, similarities, matrix),
+            self.deviations(regions.embeddings, favoured, matrix),
             self.percentiles(regions.embeddings, similarities, matrix),
         )
 

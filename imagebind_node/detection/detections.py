@@ -48,6 +48,8 @@ class Regions:
     objectness: float32 (N,), 0 to 1, the proposal network's belief that there is a thing at all.
     logit_shift, logit_scale: float32 (N,), for detectors whose own head turns a cosine into a logit,
     (cosine + shift) * scale (OWL-ViT, Minderer et al. 2022); else None.
+    prior: float32 (N,), in units of the cosine: what a region has in its favour before any class is known; it
+    decides the order of the detections beside the similarity, not their scores. None: nothing.
     """
 
     boxes: np.ndarray
@@ -55,6 +57,7 @@ class Regions:
     objectness: np.ndarray
     logit_shift: np.ndarray | None = None
     logit_scale: np.ndarray | None = None
+    prior: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)

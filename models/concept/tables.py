@@ -13,6 +13,9 @@ from torch.nn import functional as F
 
 from imagebind_node.encoders.concept import minilm
 
+# Classes whose presence says that there is nothing to be heard.
+NOISE = ("Silence", "White noise", "Pink noise", "Static", "Noise", "Environmental noise")
+
 
 def _read(path: Path) -> list:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -62,10 +65,16 @@ def build_tables(folder: Path, names: Path, audioset: list[str]) -> None:
     save_file(
         {name: value.half().contiguous() for name, value in tensors.items()}, folder / "tables.safetensors"
     )
+    order = {name: index for index, name in enumerate(audioset)}
+    families = yaml.safe_load((names / "audioset_families.yaml").read_text(encoding="utf-8"))
     classes = {
         "image": [name for name, _ in image],
         "audio": [name for name, _, _ in audio],
         "coco": [name for name, _ in coco],
-        "generic": [index for index, (_, _, generic) in enumerate(audio) if generic],
+        "audio_weights": [weight for _, _, weight in audio],
+        "audio_noise": [order[name] for name in NOISE],
+        "audio_families": [
+            [order[parent], order[first], order[last]] for parent, (first, last) in families.items()
+        ],
     }
     (folder / "classes.json").write_text(json.dumps(classes, indent=0, ensure_ascii=False) + "\n")

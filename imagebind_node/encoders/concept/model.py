@@ -16,9 +16,11 @@ from torch.nn import functional as F
 from imagebind_node.embedding import Embedding, Space
 from imagebind_node.encoders.base import Encoder, register_encoder
 from imagebind_node.encoders.concept import log_mel, minilm
-from imagebind_node.encoders.concept.conse import conse
-from imagebind_node.encoders.concept.efficientnet import INPUT_SIDE, EfficientNetLite0, normalise
+from imagebind_node.encoders.concept.conse import conse, top
+from imagebind_node.encoders.concept.efficientnet import INPUT_SIDE
+from imagebind_node.encoders.concept.image_tower import ImageTower
 from imagebind_node.encoders.concept.picture import depth_picture, square, thermal_picture
+from imagebind_node.encoders.concept.sound_evidence import SoundEvidence
 from imagebind_node.encoders.concept.weights import load_network, load_tensors, model_dir, read_card, verified
 from imagebind_node.encoders.concept.yamnet import YAMNet
 from imagebind_node.errors import InvalidInputError, UnsupportedModalityError
@@ -27,13 +29,6 @@ from imagebind_node.samples import AudioSample, Modality, Sample
 TOWERS = frozenset(Modality) - {Modality.IMU}
 PICTURES = frozenset({Modality.VISION, Modality.DEPTH, Modality.THERMAL})
 LABELS = 5
-# Tuned on the development half of the benchmark, see docs/concept.md.
-IMAGE_TEMPERATURE = 2.0
-IMAGE_CLASSES = 30
-AUDIO_CLASSES = 10
-GENERIC_WEIGHT = 0.1
-IMAGE_FLOOR = 0.05
-AUDIO_FLOOR = 0.1
 
 
 class ConceptEncoder(Encoder):
@@ -51,16 +46,16 @@ class ConceptEncoder(Encoder):
             raise UnsupportedModalityError(
                 "model 'concept' has no imu tower yet: use --model imagebind_huge, or leave imu out"
             )
+        self._folder = folder
         card = read_card(folder)
         self.space = Space(card["space"]["id"], int(card["space"]["dim"]))
         self._tables = load_tensors(folder, "tables.safetensors")
         classes = json.loads(verified(folder, "classes.json").read_text(encoding="utf-8"))
         self._image_names, self._audio_names = classes["image"], classes["audio"]
-        self._audio_weight = torch.ones(len(self._audio_names))
-        self._audio_weight[classes["generic"]] = GENERIC_WEIGHT
+        self._constants = card["conse"]
+        self._sounds = SoundEvidence(classes, self._constants)
         if self.modalities & PICTURES:
-            network = load_network(EfficientNetLite0(), folder, "image.safetensors")
-            self.image_network = network.to(memory_format=torch.channels_last)
+            self._images = ImageTower(folder, torch.float32)
         if Modality.AUDIO in self.modalities:
             self.audio_network = load_network(YAMNet(), folder, "audio.safetensors")
         if Modality.TEXT in self.modalities:
@@ -100,13 +95,26 @@ class ConceptEncoder(Encoder):
             return self.embed_audio_classes(self.audio_classes(batch))
         return self.embed_image_classes(self.image_logits(batch))
 
+    def image_tower(self, dtype: torch.dtype) -> ImageTower:
+        """The image tower computing in `dtype`: this encoder's own for float32, else another copy."""
+        self.require(Modality.VISION)
+        return self._images if dtype is torch.float32 else ImageTower(self._folder, dtype)
+
     def image_logits(self, batch: Tensor) -> Tensor:
         """uint8 (B, 224, 224, 3) -> ImageNet logits (B, 1000)."""
-        return self.image_network(normalise(batch).permute(0, 3, 1, 2))
+        return torch.cat([self._images.logits(part) for part in batch.split(self._images.batch)])
 
     def embed_image_classes(self, logits: Tensor) -> Tensor:
         """ImageNet logits (..., 1000) -> unit vectors (..., 384)."""
-        return conse((logits / IMAGE_TEMPERATURE).softmax(-1), self._tables["image.rows"], IMAGE_CLASSES)
+        return conse(
+            (logits / self._constants["image_temperature"]).softmax(-1),
+            self._tables["image.rows"],
+            self._constants["image_classes"],
+        )
+
+    def embed_coco_classes(self, probabilities: Tensor, count: int) -> Tensor:
+        """COCO probabilities (..., 80) -> mixtures (..., 384) of the `count` best; length: how likely they are."""
+        return top(probabilities, count) @ self._tables["coco.rows"]
 
     def audio_classes(self, batch: Tensor) -> Tensor:
         """Log-mel patches (B, P, 96, 64) -> AudioSet probabilities (B, 521), mean over the patches."""
@@ -114,7 +122,9 @@ class ConceptEncoder(Encoder):
 
     def embed_audio_classes(self, probabilities: Tensor) -> Tensor:
         """AudioSet probabilities (..., 521) -> unit vectors (..., 384)."""
-        return conse(probabilities * self._audio_weight, self._tables["audio.rows"], AUDIO_CLASSES)
+        return conse(
+            self._sounds.weights(probabilities), self._tables["audio.rows"], self._constants["audio_classes"]
+        )
 
     def centre_text(self, vectors: Tensor) -> Tensor:
         """MiniLM vectors (..., 384) -> unit vectors of this space."""
@@ -132,21 +142,23 @@ class ConceptEncoder(Encoder):
                 for tokens, sample in zip(inputs, samples)
             ]
         if modality is Modality.AUDIO:
-            evidence = torch.cat([self.audio_classes(patches[None]) for patches in inputs])
-            vectors = self.embed_audio_classes(evidence)
-            evidence = evidence * self._audio_weight
-            # Hearing nothing is a class of AudioSet, but no evidence of a thing.
-            evidence[:, self._audio_names.index("Silence")] = 0.0
-            names, floor = self._audio_names, AUDIO_FLOOR
+            probabilities = torch.cat([self.audio_classes(patches[None]) for patches in inputs])
+            vectors = self.embed_audio_classes(probabilities)
+            evidence = self._sounds.weights(probabilities)
+            confidences = self._sounds.confidence(probabilities)
+            names, floor = self._audio_names, self._constants["audio_floor"]
         else:
             logits = torch.cat([self.image_logits(pixels[None]) for pixels in inputs])
             vectors, evidence = self.embed_image_classes(logits), logits.softmax(-1)
-            names, floor = self._image_names, IMAGE_FLOOR
+            confidences = evidence.amax(-1)
+            names, floor = self._image_names, self._constants["image_floor"]
         embeddings = []
-        for sample, vector, row in zip(samples, vectors.numpy(), evidence):
+        for sample, vector, row, confidence in zip(samples, vectors.numpy(), evidence, confidences.tolist()):
             scores, indices = row.topk(LABELS)
-            confidence = float(scores[0])
-            labels = tuple((names[i], float(score)) for i, score in zip(indices.tolist(), scores))
+            labels = tuple((names[i], score) for i, score in zip(indices.tolist(), scores.tolist()))
+            if not vector.any():
+                # Not one class has any weight: there is no direction to give.
+                vector = np.zeros(0, np.float32)
             embeddings.append(
                 self._wrap(
                     modality,

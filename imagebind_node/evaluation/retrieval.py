@@ -1,0 +1,105 @@
+"""Retrieval across modalities: does the sound find its picture?"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imagebind_node.embedding import Embedding
+from imagebind_node.encoders.base import Encoder
+from imagebind_node.evaluation.listing import for_entry, read_list
+from imagebind_node.evaluation.statistics import chance_recall, proportion
+from imagebind_node.samples import Modality
+
+RANKS = (1, 5, 10)
+_FIELDS = {Modality.VISION: "image", Modality.AUDIO: "sound", Modality.TEXT: "text"}
+
+
+def evaluate_retrieval(encoder: Encoder, pairs_json: str | Path) -> dict[str, Any]:
+    """Rank all entries of a list by every entry, for each ordered pair of loaded modalities.
+
+    pairs_json: list of {"text", "image", "sound"} (paths relative to the list) and, optionally, "kind".
+    An answer is right if it is the same thing: equal "text", or a byte-identical file of the query's modality.
+    Where entries have a "kind", `same_kind` counts every answer of the query's kind as right, too.
+
+    Returns {"n", "directions": {"audio_to_vision": {"recall_at_1": {"value", "ci95", "n", "chance"}, ...,
+    "median_rank"}}, "abstained": {modality: share}, "encode_ms": {modality: median}}. An abstained query still
+    counts, with the vector it has. Raises InvalidInputError naming the entry that cannot be read.
+    """
+    path = Path(pairs_json)
+    loaded = [modality for modality in _FIELDS if modality in encoder.modalities]
+    entries = read_list(path, {_FIELDS[modality]: str for modality in loaded} | {"text": str})
+    vectors: dict[Modality, np.ndarray] = {}
+    digests: dict[Modality, list[str]] = {}
+    report: dict[str, Any] = {"n": len(entries), "directions": {}, "abstained": {}, "encode_ms": {}}
+    for modality in loaded:
+        embeddings, spent = _encode_all(encoder, modality, entries, path)
+        vectors[modality] = np.stack([_vector(e) for e in embeddings])
+        digests[modality] = [_digest(path.parent, modality, entry) for entry in entries]
+        report["abstained"][str(modality)] = float(np.mean([e.abstained for e in embeddings]))
+        report["encode_ms"][str(modality)] = float(np.median(spent) * 1e3)
+    for query in loaded:
+        for answer in loaded:
+            if query is answer:
+                continue
+            similarity = vectors[query] @ vectors[answer].T
+            right = _equal([entry["text"] for entry in entries]) | _equal(digests[query])
+            result = _recalls(similarity, right)
+            if all(isinstance(entry.get("kind"), str) for entry in entries):
+                kinds = _equal([entry["kind"] for entry in entries])
+                result["same_kind"] = _recalls(similarity, right | kinds)
+            report["directions"][f"{query}_to_{answer}"] = result
+    return report
+
+
+def _encode_all(
+    encoder: Encoder, modality: Modality, entries: list[dict[str, Any]], path: Path
+) -> tuple[list[Embedding], list[float]]:
+    from imagebind_node.files import as_sample
+
+    embeddings, spent = [], []
+    for index, entry in enumerate(entries):
+        value: Any = entry[_FIELDS[modality]]
+        if modality is not Modality.TEXT:
+            value = path.parent / value
+
+        def embed(value: Any = value) -> Embedding:
+            sample = as_sample(value, modality)
+            start = time.perf_counter()
+            (embedding,) = encoder.encode(modality, [sample])
+            spent.append(time.perf_counter() - start)
+            return embedding
+
+        embeddings.append(for_entry(path, index, embed))
+    return embeddings, spent
+
+
+def _vector(embedding: Embedding) -> np.ndarray:
+    """An embedding without a vector is as far from everything as from everything else."""
+    return embedding.vector if embedding.vector.size else np.zeros(embedding.space.dim, np.float32)
+
+
+def _digest(folder: Path, modality: Modality, entry: dict[str, Any]) -> str:
+    value = entry[_FIELDS[modality]]
+    content = value.encode() if modality is Modality.TEXT else (folder / value).read_bytes()
+    return hashlib.sha256(content).hexdigest()
+
+
+def _equal(values: list[str]) -> np.ndarray:
+    column = np.array(values)
+    return column[:, None] == column[None]
+
+
+def _recalls(similarity: np.ndarray, right: np.ndarray) -> dict[str, Any]:
+    order = np.argsort(-similarity, axis=1, kind="stable")
+    first = np.take_along_axis(right, order, 1).argmax(1)
+    result: dict[str, Any] = {}
+    for rank in RANKS:
+        chance = chance_recall(right.sum(1), len(right), rank)
+        result[f"recall_at_{rank}"] = proportion(first < rank) | {"chance": chance}
+    result["median_rank"] = float(np.median(first) + 1)
+    return result
