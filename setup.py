@@ -23,6 +23,7 @@ BASE = [
     "pyyaml>=6.0",
     "psutil>=5.9",
     "tqdm>=4.60",
+    "ftfy>=6.1",
 ]
 EXTRAS = {
     # ROS 2 itself, for machines without an installed distribution; on a robot its own packages are used.
