@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--top", type=positive_int, default=5, metavar="K", help="how many to show (default: 5)"
     )
+    parser.add_argument(
+        "--spherical", action="store_true", help="combine terms along the unit sphere instead of by their sum"
+    )
     add_filter_arguments(parser)
     add_model_arguments(parser)
 
@@ -48,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         return retrieve_from_memory(args, query, wanted)
     candidates = _candidates(Path(args.among), wanted)
     encoder = load_model(args, query.modalities | {modality for _, modality in candidates})
-    target = query.embed(encoder)
+    target = query.embed(encoder, spherical=args.spherical)
     if not target.vector.size:
         raise InvalidInputError(
             f"query {args.query!r} abstained and has no vector: too little evidence in it"

@@ -121,6 +121,21 @@ def test_command_line_indexes_and_retrieves(
     results = json.loads(capsys.readouterr().out)["results"]
     assert "cow" in results[0]["input"]
     assert results[0]["cosine"] >= results[-1]["cosine"]
+    query = "text:cow + 0.5 * text:dog"
+    assert main(["retrieve", query, "--among", memory, "--spherical", "--since", "2001-01-01", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [term["weight"] for term in document["query"]["terms"]] == [1.0, 0.5]
+    for result in document["results"]:
+        assert sum(result["contributions"]) == pytest.approx(result["cosine"], abs=1e-4)
+    assert main(["retrieve", "text:cow", "--among", memory, "--until", "2001-01-01", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["results"] == []
+    assert main(["memory", "info", memory, "--json"]) == 0
+    info = json.loads(capsys.readouterr().out)
+    assert info["memories"] > 5
+    assert main(["memory", "forget", memory, "--until", "2100-01-01", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["left"] == 0
+    assert main(["memory", "info", str(album)]) == 2
+    assert "is not a memory" in capsys.readouterr().err
 
 
 @pytest.mark.slow
