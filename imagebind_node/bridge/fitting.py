@@ -113,7 +113,8 @@ def _ridge(x: np.ndarray, y: np.ndarray, regularization: float | None) -> tuple[
 
     def leave_one_out(factor: float) -> float:
         shrink = s**2 / (s**2 + factor * unit)
-        leverage = (u**2 * shrink).sum(1)
+        # The means were fitted too: without their 1 / n, few captions would look perfectly predictable.
+        leverage = (u**2 * shrink).sum(1) + 1 / len(x)
         residual = y - u @ (shrink[:, None] * uy)
         return float(((residual / np.maximum(1 - leverage, 1e-9)[:, None]) ** 2).sum())
 

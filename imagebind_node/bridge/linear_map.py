@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from imagebind_node.embedding import Embedding, Space, combine, stack
+from imagebind_node.embedding import Embedding, Space, stack
 from imagebind_node.errors import InvalidInputError, ModelFileError
 from imagebind_node.samples import Modality, parse_modality
 
@@ -116,7 +116,8 @@ class Bridge:
                 metadata = file.metadata() or {}
                 if metadata.get("format") != FORMAT:
                     raise ModelFileError(f"{path} is not a bridge (format {metadata.get('format')!r})")
-                tensors = {name: file.get_tensor(name) for name in file}
+                names = file.keys()
+                tensors = {name: file.get_tensor(name) for name in names}
             card = json.loads(metadata["card"])
             source, target = (
                 Space(card[end]["space"], int(card[end]["dim"])) for end in ("source", "target")
@@ -129,8 +130,3 @@ class Bridge:
             return cls(source, target, tensors["matrix"], means, tensors["target_mean"], card)
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"{path} is damaged or not a bridge: {error}") from None
-
-
-def bridged(embeddings: Sequence[Embedding], bridge: Bridge) -> Embedding:
-    """Carry several embeddings over and add them up there."""
-    return combine([bridge.map(embedding) for embedding in embeddings])

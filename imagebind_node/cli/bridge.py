@@ -59,7 +59,7 @@ def _fit(args: argparse.Namespace) -> Bridge:
     from imagebind_node.encoders.concept.weights import model_dir
     from imagebind_node.files import parse_input
 
-    samples = [parse_input(text) for text in args.centre]
+    samples = [parse_input(text)[1] for text in args.centre]
     if args.captions:
         captions = read_captions(args.captions)
     else:
