@@ -65,7 +65,8 @@ EXTRAS = {
         "ros-fastdds",
     ],
     "dev": ["pytest", "pytest-timeout", "hypothesis", "ruff", "mypy", "types-PyYAML", "types-psutil"],
-    "owlvit": ["transformers"],
+    # Tried with 5.20.2, the last for Python 3.10, and 5.24.0: image processors that need no torchvision.
+    "owlvit": ["transformers>=5.20,<6"],
     "onnx": ["onnx", "onnxruntime", "onnxscript"],
     "realsense": ["pyrealsense2"],
     # Memory, recognition and retrieval.
