@@ -69,8 +69,8 @@ SOUNDS = {
     "sheep": (0.0, 3.0),
     "duck": (0.0, 3.0),
     "cat": (0.0, 3.0),
-    "owl": (0.0, 3.0),
-    "horse": (0.0, 3.0),
+    "owl": (0.0, 1.2),
+    "horse": (0.0, 1.6),
     "pig": (0.0, 3.0),
 }
 RATE = 16000
@@ -227,8 +227,8 @@ def main() -> None:
     out = Path(sys.argv[3]) if len(sys.argv) == 4 else Path(__file__).parent
     out.mkdir(parents=True, exist_ok=True)
     scenes = [
-        scene("hillside", *hillside(photos), ["dog", "sheep", "duck", "horse"]),
         scene("meadow", *meadow(photos), ["dog", "cow", "sheep", "duck"]),
+        scene("hillside", *hillside(photos), ["dog", "sheep", "duck", "horse"]),
         scene("side_by_side", *side_by_side(photos), list(SIDE_BY_SIDE)),
     ]
     for entry, picture in scenes:

@@ -37,7 +37,7 @@ _TAIL_SECONDS = 0.5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("demo_out"), metavar="DIR", help="default: demo_out")
     parser.add_argument(
-        "--scene", metavar="NAME", help="hillside (default), meadow or side_by_side, which are harder, or all"
+        "--scene", metavar="NAME", help="meadow (default), hillside or side_by_side, which are harder, or all"
     )
     parser.add_argument("--min-score", type=float, metavar="S", help="score that a box must reach")
     parser.add_argument(

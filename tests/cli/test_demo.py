@@ -11,7 +11,7 @@ from PIL import Image
 from imagebind_node.demo.scenes import load_scenes
 
 
-def test_every_sound_of_the_hillside_finds_its_animal(run_process, tmp_path):
+def test_every_sound_of_the_meadow_finds_its_animal(run_process, tmp_path):
     out = tmp_path / "out"
     result = run_process("demo", "--json", "--out", out, ROS_DOMAIN_ID=str(20 + os.getpid() % 80))
     assert result.returncode == 0, result.stdout + result.stderr
@@ -25,7 +25,7 @@ def test_every_sound_of_the_hillside_finds_its_animal(run_process, tmp_path):
         assert cue["seconds_to_first_box"] > 0
     counts = scene["counts"]
     assert counts["lost_sound_frames"] == 0
-    assert counts["sound_frames"] == 16000 * 21
+    assert 0 <= counts["sound_frames"] - 16000 * 21 < 16000
     assert counts["pictures"] > 100
     assert counts["audio_embeddings"] > 50
     pictures = sorted(out.glob("*.png"))
@@ -45,4 +45,4 @@ def test_a_score_that_nothing_reaches_fails_the_demo(run_process, tmp_path):
 
 
 def test_an_unknown_scene_is_refused(refused):
-    assert "hillside" in refused("demo", "--scene", "moon")
+    assert "meadow" in refused("demo", "--scene", "moon")

@@ -173,10 +173,10 @@ def without_ros(tmp_path_factory):
 
 
 def test_without_ros_embed_and_detect_work(without_ros):
-    result = without_ros("embed", demo_dir() / "dog.flac", demo_dir() / "hillside.jpg", "text:dog")
+    result = without_ros("embed", demo_dir() / "dog.flac", demo_dir() / "meadow.jpg", "text:dog")
     assert result.returncode == 0, result.stderr
     result = without_ros(
-        "detect", "--image", demo_dir() / "hillside.jpg", "--query", demo_dir() / "dog.flac", "--json"
+        "detect", "--image", demo_dir() / "meadow.jpg", "--query", demo_dir() / "dog.flac", "--json"
     )
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["detections"]

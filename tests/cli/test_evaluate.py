@@ -13,7 +13,7 @@ from imagebind_node.demo.scenes import load_scenes
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    """Four animals of the hillside as pairs.json and scenes.json, in the layout that the command documents."""
+    """Four animals of the meadow as pairs.json and scenes.json, in the layout that the command documents."""
     folder = tmp_path_factory.mktemp("dataset")
     scene = load_scenes()[0]
     shutil.copy(scene.image, folder / "scene.jpg")

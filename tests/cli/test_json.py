@@ -90,24 +90,24 @@ def test_detect(cli, tmp_path, bark):
     scene = load_scenes()[0]
     out = tmp_path / "found.png"
     outcome = cli(
-        "detect", "--image", scene.image, "--query", bark, "--query", "text:horse", "--out", out, "--json"
+        "detect", "--image", scene.image, "--query", bark, "--query", "text:cow", "--out", out, "--json"
     )
     document = outcome.document
     assert document["schema"] == "imagebind_node.detect/1"
     assert document["image"] == {"path": str(scene.image), "width": 960, "height": 720}
-    assert [query["label"] for query in document["queries"]] == ["dog", "horse"]
+    assert [query["label"] for query in document["queries"]] == ["dog", "cow"]
     assert document["detections"]
     for detection in document["detections"]:
         x0, y0, x1, y1 = detection["box"]
         assert 0 <= x0 < x1 <= 960
         assert 0 <= y0 < y1 <= 720
         assert 0.5 <= detection["score"] <= 1
-        assert detection["label"] in ("dog", "horse")
+        assert detection["label"] in ("dog", "cow")
     assert out.stat().st_size > 10000
 
 
-@pytest.mark.parametrize("thing", ["dog", "sheep", "duck", "horse"])
-def test_detect_finds_the_animal_of_the_hillside_by_its_sound(cli, thing):
+@pytest.mark.parametrize("thing", ["dog", "cow", "sheep", "duck"])
+def test_detect_finds_the_animal_of_the_meadow_by_its_sound(cli, thing):
     from imagebind_node.demo.verdict import best_iou
 
     scene = load_scenes()[0]
