@@ -9,6 +9,7 @@ from safetensors.numpy import save_file
 from imagebind_node.detection.null_regions import collect_null_regions, load_null_regions, save_null_regions
 from imagebind_node.detection.registry import load_detector
 from imagebind_node.embedding import Embedding, Space
+from imagebind_node.encoders.base import load_encoder
 from imagebind_node.errors import InvalidInputError, ModelFileError
 from imagebind_node.samples import ImageSample, Modality
 from tests.detection.small_imagebind import small_encoder
@@ -87,3 +88,16 @@ def test_foreign_damaged_and_missing_files_are_refused(detector, rows, tmp_path)
 def test_too_few_regions_are_refused(detector):
     with pytest.raises(InvalidInputError, match="at least 50"):
         collect_null_regions(detector, [])
+
+
+def test_concept_is_calibrated_by_what_ships_with_it():
+    encoder = load_encoder("concept", modalities=["vision"])
+    shipped = load_detector("concept", encoder)
+    assert shipped.null_regions.shape == (300, 384)
+    classes = shipped.new_classes()
+    cue = Embedding(shipped.null_regions[0], Modality.VISION, shipped.space)
+    classes.replace(["it"], [cue])
+    scores = classes.percentiles(shipped.null_regions, classes.similarities(shipped.null_regions))
+    assert scores[0, 0] > 0.99
+    assert scores.mean() == pytest.approx(0.5, abs=0.1)
+    assert load_detector("concept", encoder, null_regions=None).null_regions is None
