@@ -17,6 +17,7 @@ from imagebind_node.detection.similarity_boxes import box_weights, boxes_from_ma
 from imagebind_node.embedding import Embedding
 from imagebind_node.encoders.base import Encoder
 from imagebind_node.encoders.imagebind.encoder import ImageBindEncoder
+from imagebind_node.encoders.imagebind.stems import VisionStem
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.samples import ImageSample, Modality
 
@@ -94,7 +95,9 @@ class DenseDetector(Detector):
         self.space = encoder.space
         self._tower = encoder.network.tower(Modality.VISION)
         self._patch = self._tower.config.patch
-        trained = self._tower.preprocessor.grid[0] * self._patch
+        stem = self._tower.preprocessor
+        assert isinstance(stem, VisionStem)
+        trained = stem.grid[0] * self._patch
         self._trained, self._side = trained, trained if side is None else side
         if self._side % self._patch or self._side < self._patch:
             raise InvalidInputError(f"side must be a multiple of {self._patch} pixels, got {side}")

@@ -60,7 +60,9 @@ def embed_densely(tower: Tower, batch: Tensor, method: str = "clearclip") -> tup
 
 def vision_tokens(stem: VisionStem, batch: Tensor) -> tuple[Tensor, tuple[int, int]]:
     """Class token and patch tokens with their position embeddings, and the grid (rows, columns)."""
-    patch = stem.rgbt_stem.proj["1"].weight.shape[-1]
+    project = stem.rgbt_stem.proj["1"]
+    assert isinstance(project.weight, Tensor)
+    patch = int(project.weight.shape[-1])
     height, width = batch.shape[-2:]
     if batch.ndim != 4 or height % patch or width % patch or not height or not width:
         raise InvalidInputError(
@@ -69,7 +71,7 @@ def vision_tokens(stem: VisionStem, batch: Tensor) -> tuple[Tensor, tuple[int, i
     grid = (height // patch, width // patch)
     if grid == stem.grid:
         return stem(batch), grid
-    tokens = stem.rgbt_stem.proj["1"](batch)
+    tokens = project(batch)
     tokens = torch.cat((stem.cls_token.expand(len(tokens), -1, -1), tokens), dim=1)
     positions = stem.pos_embedding_helper.pos_embed
     return tokens + interpolate_positions(positions, stem.grid, grid), grid

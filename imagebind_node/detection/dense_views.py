@@ -70,10 +70,14 @@ class View:
             return values
         x = ((np.arange(columns) + 0.5) * self.size[0] / columns - self.offset[0]) / self.cell[0]
         y = ((np.arange(rows) + 0.5) * self.size[1] / rows - self.offset[1]) / self.cell[1]
-        x, y = (grid.astype(np.float32) for grid in np.meshgrid(x, y))
-        seen = (x >= 0) & (x <= values.shape[1]) & (y >= 0) & (y <= values.shape[0])
+        across, down = (grid.astype(np.float32) for grid in np.meshgrid(x, y))
+        seen = (across >= 0) & (across <= values.shape[1]) & (down >= 0) & (down <= values.shape[0])
         moved = cv2.remap(
-            values.astype(np.float32), x - 0.5, y - 0.5, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            values.astype(np.float32),
+            across - 0.5,
+            down - 0.5,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
         )
         return np.where(seen, moved, values.min())
 
@@ -118,7 +122,9 @@ def _centre(pixels: np.ndarray, trained: int, patch: int) -> View:
 def _normalised(pixels: np.ndarray, width: int, height: int) -> torch.Tensor:
     if pixels.shape[:2] != (height, width):
         pixels = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
-    values = (pixels.astype(np.float32) / 255.0 - np.float32(IMAGE.mean)) / np.float32(IMAGE.std)
+    values = (pixels.astype(np.float32) / 255.0 - np.array(IMAGE.mean, np.float32)) / np.array(
+        IMAGE.std, np.float32
+    )
     return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))[None]
 
 

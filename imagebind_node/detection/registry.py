@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from imagebind_node.detection.base import Detector
 from imagebind_node.encoders.base import Encoder
@@ -13,6 +13,7 @@ from imagebind_node.errors import InvalidInputError
 
 SHIPPED = "shipped"
 Factory = Callable[..., Detector]
+AnyFactory = TypeVar("AnyFactory", bound=Factory)
 _factories: dict[str, Factory] = {}
 # Imported when first asked for: a robot that runs one detector pays for no other.
 _builtin = {
@@ -23,10 +24,10 @@ _builtin = {
 }
 
 
-def register_detector(name: str) -> Callable[[Factory], Factory]:
+def register_detector(name: str) -> Callable[[AnyFactory], AnyFactory]:
     """Register a factory `f(encoder, **options) -> Detector` under `name`."""
 
-    def register(factory: Factory) -> Factory:
+    def register(factory: AnyFactory) -> AnyFactory:
         _factories[name] = factory
         return factory
 

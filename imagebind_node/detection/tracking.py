@@ -7,6 +7,7 @@ matched by overlap, confident ones first, the others used to keep tracks alive.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ class Tracker:
             minimum_consecutive_frames=min_hits,
             minimum_iou_threshold=min_iou,
         )
-        self._by_label: dict[str, object] = {}
+        self._by_label: dict[str, Any] = {}
         self._ids: dict[tuple[str, int], int] = {}
         self._next_id = 1
         self._last_stamp: int | None = None
