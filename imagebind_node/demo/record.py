@@ -57,13 +57,16 @@ class Record:
     heatmaps: list[Heat] = field(default_factory=list)
 
     def heat_of(self, seen: Seen) -> np.ndarray | None:
-        """The heat map that came with a detection message: of its picture, nearest to it in time.
+        """The heat map nearest in time to a detection message, None if there is none within HEAT_LAG.
 
-        A picture has several if the cue changed while it was the newest one. None if it was lost.
+        Those of the message's own picture come first: others stand in for one that was lost on the way, which
+        best effort allows. A picture has several if the cue changed while it was the newest one.
         """
-        same = [heat for heat in self.heatmaps if heat.stamp == seen.stamp]
-        nearest = min(same, key=lambda heat: abs(heat.arrived - seen.arrived), default=None)
-        return None if nearest is None or abs(nearest.arrived - seen.arrived) > HEAT_LAG else nearest.values
+        near = [heat for heat in self.heatmaps if abs(heat.arrived - seen.arrived) <= HEAT_LAG]
+        nearest = min(
+            near, key=lambda h: (h.stamp != seen.stamp, abs(h.arrived - seen.arrived)), default=None
+        )
+        return None if nearest is None else nearest.values
 
     def position(self, stamp: int) -> float:
         """Seconds on the sound track of a stamp; minus infinity before the sound began."""

@@ -158,6 +158,8 @@ def test_the_heat_map_of_a_message_is_the_one_that_came_with_it():
     record.heatmaps.append(Heat(message.stamp, message.arrived + 5_000_000, right))
     record.heatmaps.append(Heat(message.stamp + 1, message.arrived, wrong))
     assert record.heat_of(message) is right
+    lost = Record(started=START, heatmaps=[Heat(message.stamp + 1, message.arrived + 200_000_000, right)])
+    assert lost.heat_of(message) is right
     late = Record(started=START, heatmaps=[Heat(message.stamp, message.arrived + 10**9, wrong)])
     assert late.heat_of(message) is None
 
