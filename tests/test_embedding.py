@@ -73,7 +73,9 @@ def test_stack_refuses_an_empty_list():
         stack([])
 
 
-components = st.lists(st.floats(-1, 1, width=32), min_size=3, max_size=3).filter(lambda v: np.linalg.norm(v) > 1e-3)
+components = st.lists(st.floats(-1, 1, width=32), min_size=3, max_size=3).filter(
+    lambda v: np.linalg.norm(v) > 1e-3
+)
 
 
 @given(components, components)

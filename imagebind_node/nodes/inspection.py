@@ -48,9 +48,7 @@ def check_transport() -> Iterator[Finding]:
     elif len(arrived) >= FRAMES * 0.8:
         yield Finding("dds", State.OK, share)
     elif arrived:
-        yield Finding(
-            "dds", State.BROKEN, share, "raise /dev/shm or net.core.rmem_max; see docs/install.md"
-        )
+        yield Finding("dds", State.BROKEN, share, "raise /dev/shm or net.core.rmem_max; see docs/install.md")
     else:
         yield Finding(
             "dds",
