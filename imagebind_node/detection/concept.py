@@ -15,14 +15,15 @@ from imagebind_node.detection.registry import register_detector
 from imagebind_node.embedding import Embedding
 from imagebind_node.encoders.base import Encoder
 from imagebind_node.encoders.concept.model import ConceptEncoder
+from imagebind_node.encoders.concept.picture import resized
 from imagebind_node.encoders.concept.weights import model_dir
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.samples import ImageSample, Modality
 
 # Tuned on the development half of the benchmark, see docs/concept.md.
-CROP_SIDE = 160
+CROP_SIDE = 192
 CONTEXT = 1.1
-LIMIT = 8
+LIMIT = 6
 COCO_WEIGHT = 0.5
 COCO_CLASSES = 5
 QUALITY_WEIGHT = 0.1
@@ -103,21 +104,18 @@ class ConceptDetector(Detector):
 
 
 def crop(pixels: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """The box with context, squeezed square, grey beyond the picture: uint8 (160, 160, 3)."""
+    """The box with context, squeezed square, grey beyond the picture: uint8 (192, 192, 3)."""
     centre = (box[:2] + box[2:]) / 2
     size = np.maximum((box[2:] - box[:2]) * CONTEXT, 1.0)
     first, last = np.floor(centre - size / 2).astype(int), np.ceil(centre + size / 2).astype(int)
     height, width = pixels.shape[:2]
     inside = pixels[max(first[1], 0) : min(last[1], height), max(first[0], 0) : min(last[0], width)]
-    shrink = min(inside.shape[:2]) > CROP_SIDE
     before, after = np.maximum(-first, 0), np.maximum(last - (width, height), 0)
     if before.any() or after.any():
         inside = cv2.copyMakeBorder(
             inside, before[1], after[1], before[0], after[0], cv2.BORDER_CONSTANT, value=_GREY
         )
-    return cv2.resize(
-        inside, (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
-    )
+    return resized(inside, CROP_SIDE, CROP_SIDE)
 
 
 @register_detector("concept")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from imagebind_node.detection.detections import non_maximum_suppression
+from imagebind_node.encoders.concept.convolution import for_inference
 from imagebind_node.encoders.concept.nanodet import CLASSES, MEAN_BGR, STD_BGR, NanoDet, decode
 from imagebind_node.encoders.concept.weights import load_network
 
@@ -71,8 +72,8 @@ class ProposalNetwork:
         limit: int = 24,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        network = load_network(NanoDet(), folder, "proposals.safetensors")
-        self._network = network.to(memory_format=torch.channels_last, dtype=dtype)
+        network = load_network(NanoDet, folder, "proposals.safetensors")
+        self._network = for_inference(network, dtype)
         self._dtype = dtype
         self._mean = torch.tensor(MEAN_BGR).view(1, 3, 1, 1)
         self._scale = 1.0 / torch.tensor(STD_BGR).view(1, 3, 1, 1)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imagebind_node.detection.base import Detector
-from imagebind_node.detection.class_embeddings import ClassEmbeddings
 from imagebind_node.detection.detections import box_iou
 from imagebind_node.embedding import Embedding
 from imagebind_node.encoders.base import Encoder
@@ -30,13 +30,12 @@ def evaluate_detection(
     *,
     query: str = "sound",
     iou: float = 0.5,
-    null_bank: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Search every scene for one thing and see whether the best box is the right one.
 
     scenes_json: list of {"image", "sound", "label", "box": [x0, y0, x1, y1] pixels}, paths relative to the list.
     query: what the detector is given: the "sound"; the "label" as "text"; or, for "image", the picture that
-    pairs.json beside the list holds for the label. null_bank: see ClassEmbeddings, for scores and so for AP.
+    pairs.json beside the list holds for the label.
 
     Returns {"n", "query", "iou", "right_box": {"value", "ci95", "n", "chance"}, "proposal_recall",
     "average_precision": {"value", "ci95"}, "abstained", "abstention": {"silence", "white_noise"}, "regions",
@@ -52,10 +51,10 @@ def evaluate_detection(
     hits, recalled, chances, counts, spent, abstained = [], [], [], [], [], 0
     ranked: list[tuple[np.ndarray, np.ndarray]] = []
     for index, entry in enumerate(entries):
-        classes = ClassEmbeddings(detector.space, null_bank)
-        cue = for_entry(path, index, lambda entry=entry: cues.of(entry))
-        truth = for_entry(path, index, lambda entry=entry: _box(entry["box"]))
-        sample = for_entry(path, index, lambda entry=entry: _picture(path.parent / entry["image"]))
+        classes = detector.new_classes()
+        cue = for_entry(path, index, partial(cues.of, entry))
+        truth = for_entry(path, index, partial(_box, entry["box"]))
+        sample = for_entry(path, index, partial(_picture, path.parent / entry["image"]))
         start = time.perf_counter()
         regions = detector.regions(sample)
         if not cue.abstained:

@@ -32,7 +32,8 @@ def evaluate_retrieval(encoder: Encoder, pairs_json: str | Path) -> dict[str, An
     """
     path = Path(pairs_json)
     loaded = [modality for modality in _FIELDS if modality in encoder.modalities]
-    entries = read_list(path, {_FIELDS[modality]: str for modality in loaded} | {"text": str})
+    fields: dict[str, type | tuple[type, ...]] = {_FIELDS[modality]: str for modality in loaded}
+    entries = read_list(path, fields | {"text": str})
     vectors: dict[Modality, np.ndarray] = {}
     digests: dict[Modality, list[str]] = {}
     report: dict[str, Any] = {"n": len(entries), "directions": {}, "abstained": {}, "encode_ms": {}}

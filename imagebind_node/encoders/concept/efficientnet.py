@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from imagebind_node.encoders.concept.convolution import Convolution
 
 INPUT_SIDE = 224
 FEATURES = 1280
@@ -26,36 +27,24 @@ STAGES = (
 )
 
 
-class SameConv2d(nn.Conv2d):
-    """Convolution whose padding puts the odd pixel after the picture, as TensorFlow does."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        if stride == 1:
-            return F.conv2d(x, self.weight, self.bias, 1, kernel // 2, 1, self.groups)
-        pad = []
-        for size in (x.shape[3], x.shape[2]):
-            total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-            pad += [total // 2, total - total // 2]
-        return F.conv2d(F.pad(x, pad), self.weight, self.bias, stride, 0, 1, self.groups)
-
-
 class InvertedResidual(nn.Module):
     """Expand (1x1), filter (depthwise), project (1x1); added to the input where shapes allow."""
 
     def __init__(self, channels: int, kernel: int, stride: int, expansion: int, out: int) -> None:
         super().__init__()
         wide = channels * expansion
-        self.expand = nn.Conv2d(channels, wide, 1) if expansion > 1 else nn.Identity()
-        self.depthwise = SameConv2d(wide, wide, kernel, stride, groups=wide)
-        self.project = nn.Conv2d(wide, out, 1)
         self.expands = expansion > 1
+        if self.expands:
+            self.expand = Convolution(channels, wide, 1, activation="hardtanh")
+        self.depthwise = Convolution(
+            wide, wide, kernel, stride, groups=wide, activation="hardtanh", same=True
+        )
+        self.project = Convolution(wide, out, 1)
         self.residual = stride == 1 and channels == out
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.hardtanh(self.expand(x), 0.0, 6.0) if self.expands else x
-        y = self.project(F.hardtanh(self.depthwise(y), 0.0, 6.0))
-        return x + y if self.residual else y
+        y = self.project(self.depthwise(self.expand(x) if self.expands else x))
+        return y.add_(x) if self.residual else y
 
 
 class EfficientNetLite0(nn.Module):
@@ -63,7 +52,7 @@ class EfficientNetLite0(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = SameConv2d(3, 32, 3, 2)
+        self.stem = Convolution(3, 32, 3, 2, activation="hardtanh", same=True)
         blocks, channels = [], 32
         for repeats, kernel, stride, expansion, out in STAGES:
             for repeat in range(repeats):
@@ -72,13 +61,12 @@ class EfficientNetLite0(nn.Module):
                 )
                 channels = out
         self.blocks = nn.Sequential(*blocks)
-        self.head = nn.Conv2d(channels, FEATURES, 1)
+        self.head = Convolution(channels, FEATURES, 1, activation="hardtanh")
         self.classifier = nn.Linear(FEATURES, CLASSES)
 
     def features(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, 1280, ceil(H / 32), ceil(W / 32))."""
-        x = F.hardtanh(self.stem(x), 0.0, 6.0)
-        return F.hardtanh(self.head(self.blocks(x)), 0.0, 6.0)
+        return self.head(self.blocks(self.stem(x)))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x).mean((2, 3)))

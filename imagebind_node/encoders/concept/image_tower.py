@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from imagebind_node.encoders.concept.convolution import for_inference
 from imagebind_node.encoders.concept.efficientnet import EfficientNetLite0, normalise
 from imagebind_node.encoders.concept.weights import load_network
 
@@ -18,8 +20,8 @@ class ImageTower:
     """
 
     def __init__(self, folder: Path, dtype: torch.dtype) -> None:
-        network = load_network(EfficientNetLite0(), folder, "image.safetensors")
-        self._network = network.to(memory_format=torch.channels_last, dtype=dtype)
+        network = load_network(EfficientNetLite0, folder, "image.safetensors")
+        self._network: Any = for_inference(network, dtype)
         self._dtype = dtype
         self.batch = 1 if dtype is torch.float32 else 8
 

@@ -19,12 +19,20 @@ from imagebind_node.encoders.concept import log_mel, minilm
 from imagebind_node.encoders.concept.conse import conse, top
 from imagebind_node.encoders.concept.efficientnet import INPUT_SIDE
 from imagebind_node.encoders.concept.image_tower import ImageTower
-from imagebind_node.encoders.concept.picture import depth_picture, square, thermal_picture
+from imagebind_node.encoders.concept.picture import contrast, depth_picture, square, thermal_picture
 from imagebind_node.encoders.concept.sound_evidence import SoundEvidence
 from imagebind_node.encoders.concept.weights import load_network, load_tensors, model_dir, read_card, verified
 from imagebind_node.encoders.concept.yamnet import YAMNet
 from imagebind_node.errors import InvalidInputError, UnsupportedModalityError
-from imagebind_node.samples import AudioSample, Modality, Sample
+from imagebind_node.samples import (
+    AudioSample,
+    DepthSample,
+    ImageSample,
+    Modality,
+    Sample,
+    TextSample,
+    ThermalSample,
+)
 
 TOWERS = frozenset(Modality) - {Modality.IMU}
 PICTURES = frozenset({Modality.VISION, Modality.DEPTH, Modality.THERMAL})
@@ -57,9 +65,11 @@ class ConceptEncoder(Encoder):
         if self.modalities & PICTURES:
             self._images = ImageTower(folder, torch.float32)
         if Modality.AUDIO in self.modalities:
-            self.audio_network = load_network(YAMNet(), folder, "audio.safetensors")
+            # Not fused: for 512 channels of 6x4 the fused kernel is ten times slower.
+            network = load_network(YAMNet, folder, "audio.safetensors")
+            self.audio_network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if Modality.TEXT in self.modalities:
-            self._text_network = load_network(minilm.MiniLM(), folder, "text.safetensors")
+            self._text_network = load_network(minilm.MiniLM, folder, "text.safetensors")
             self._tokenizer = minilm.load_tokenizer(verified(folder, "tokenizer.json"))
 
     def window(self, modality: Modality) -> float:
@@ -71,18 +81,22 @@ class ConceptEncoder(Encoder):
     def preprocess(self, modality: Modality, sample: Sample) -> Tensor:
         """vision, depth, thermal: uint8 (224, 224, 3); audio: float32 (P, 96, 64); text: int64 (T,)."""
         self.require(modality)
-        if modality is Modality.AUDIO:
-            return log_mel.patches(at_model_rate(sample))
-        if modality is Modality.TEXT:
+        if isinstance(sample, AudioSample):
+            signal = at_model_rate(sample)
+            if len(signal) < log_mel.PATCH_SAMPLES:
+                # A short sound is repeated: the network never heard one that is followed by digital silence.
+                signal = np.resize(signal, log_mel.PATCH_SAMPLES)
+            return log_mel.patches(signal)
+        if isinstance(sample, TextSample):
             return minilm.tokenize(self._tokenizer, [sample.data])[0]
-        if modality is Modality.DEPTH:
+        if isinstance(sample, DepthSample):
             pixels = depth_picture(sample)
-        elif modality is Modality.THERMAL:
+        elif isinstance(sample, ThermalSample):
             pixels = thermal_picture(sample)
-        else:
+        elif isinstance(sample, ImageSample):
             pixels = sample.data
-            if pixels.ndim == 4:
-                raise InvalidInputError("model 'concept' embeds single pictures: pass frames of the video")
+        else:
+            raise InvalidInputError("model 'concept' embeds single pictures: pass frames of the video")
         return torch.from_numpy(np.ascontiguousarray(square(pixels, INPUT_SIDE)))
 
     @torch.inference_mode()
@@ -122,9 +136,9 @@ class ConceptEncoder(Encoder):
 
     def embed_audio_classes(self, probabilities: Tensor) -> Tensor:
         """AudioSet probabilities (..., 521) -> unit vectors (..., 384)."""
-        return conse(
-            self._sounds.weights(probabilities), self._tables["audio.rows"], self._constants["audio_classes"]
-        )
+        # A power under 1 lets the second and third guess count for more: sounds are told less surely than things.
+        weights = self._sounds.weights(probabilities) ** self._constants["audio_power"]
+        return conse(weights, self._tables["audio.rows"], self._constants["audio_classes"])
 
     def centre_text(self, vectors: Tensor) -> Tensor:
         """MiniLM vectors (..., 384) -> unit vectors of this space."""
@@ -150,7 +164,9 @@ class ConceptEncoder(Encoder):
         else:
             logits = torch.cat([self.image_logits(pixels[None]) for pixels in inputs])
             vectors, evidence = self.embed_image_classes(logits), logits.softmax(-1)
-            confidences = evidence.amax(-1)
+            # A lens cap or a blank wall still gets a class from the network: without contrast it means nothing.
+            least = self._constants["image_contrast"]
+            confidences = evidence.amax(-1) * torch.tensor([contrast(p.numpy()) >= least for p in inputs])
             names, floor = self._image_names, self._constants["image_floor"]
         embeddings = []
         for sample, vector, row, confidence in zip(samples, vectors.numpy(), evidence, confidences.tolist()):

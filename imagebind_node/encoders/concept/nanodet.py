@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from imagebind_node.encoders.concept.convolution import Convolution
+
 CLASSES = 80
 STRIDES = (8, 16, 32)
 BINS = 11
@@ -20,12 +22,8 @@ NECK = 128
 STAGES = ((32, 1, False), (64, 2, True), (128, 2, True), (256, 3, True))
 
 
-def _conv3(channels: int, out: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(channels, out, 3, stride, 1)
-
-
-def _act(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, 0.1)
+def _conv3(channels: int, out: int, stride: int = 1) -> Convolution:
+    return Convolution(channels, out, 3, stride, activation="leaky_relu")
 
 
 class CspBlock(nn.Module):
@@ -37,8 +35,8 @@ class CspBlock(nn.Module):
         self.second = _conv3(channels // 2, channels // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = _act(self.first(x))
-        return torch.cat([_act(self.second(x)), x], 1)
+        x = self.first(x)
+        return torch.cat([self.second(x), x], 1)
 
 
 class CspStage(nn.Module):
@@ -51,8 +49,8 @@ class CspStage(nn.Module):
         self.leave = _conv3(out, out)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = _act(self.enter(x))
-        return torch.cat([_act(self.leave(self.blocks(x))), x], 1)
+        x = self.enter(x)
+        return torch.cat([self.leave(self.blocks(x)), x], 1)
 
 
 class Head(nn.Module):
@@ -61,10 +59,10 @@ class Head(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.filter = _conv3(NECK, NECK)
-        self.predict = nn.Conv2d(NECK, CLASSES + 4 * BINS, 1)
+        self.predict = Convolution(NECK, CLASSES + 4 * BINS, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.predict(_act(self.filter(x)))
+        return self.predict(self.filter(x))
 
 
 class NanoDet(nn.Module):
@@ -78,11 +76,11 @@ class NanoDet(nn.Module):
             stages.append(CspStage(channels, out, blocks, halve))
             channels = 2 * out
         self.stages = nn.ModuleList(stages)
-        self.lateral = nn.ModuleList(nn.Conv2d(2 * out, NECK, 1) for out, _, halve in STAGES if halve)
+        self.lateral = nn.ModuleList(Convolution(2 * out, NECK, 1) for out, _, halve in STAGES if halve)
         self.heads = nn.ModuleList(Head() for _ in STRIDES)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x = F.max_pool2d(_act(self.stem(x)), 3, 2, 1)
+        x = F.max_pool2d(self.stem(x), 3, 2, 1)
         levels = []
         for index, stage in enumerate(self.stages):
             x = stage(x)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,13 @@ def load_tensors(folder: Path, name: str) -> dict[str, torch.Tensor]:
         raise ModelFileError(f"model file {path} cannot be read: {error}; reinstall") from None
 
 
-def load_network(network: torch.nn.Module, folder: Path, name: str) -> torch.nn.Module:
-    """Fill `network` from a verified file and put it in evaluation mode."""
-    network.load_state_dict(load_tensors(folder, name))
+def load_network(build: Callable[[], torch.nn.Module], folder: Path, name: str) -> torch.nn.Module:
+    """Network made by `build` and filled from a verified file, in evaluation mode."""
+    # Built without storage: filling it with random numbers first would take longer than reading the weights.
+    with torch.device("meta"):
+        network = build()
+    try:
+        network.load_state_dict(load_tensors(folder, name), assign=True)
+    except RuntimeError as error:
+        raise ModelFileError(f"model file {folder / name} does not fit the network: {error}") from None
     return network.eval().requires_grad_(False)

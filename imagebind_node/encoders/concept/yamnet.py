@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from imagebind_node.encoders.concept.efficientnet import SameConv2d
+from imagebind_node.encoders.concept.convolution import Convolution
 
 CLASSES = 521
 FEATURES = 1024
@@ -41,10 +40,13 @@ class YAMNet(nn.Module):
         channels = 1
         for index, (stride, out) in enumerate(LAYERS):
             if index == 0:
-                layers.append(SameConv2d(1, out, 3, stride))
+                layers.append(Convolution(1, out, 3, stride, activation="relu", same=True))
             else:
-                layers.append(SameConv2d(channels, channels, 3, stride, groups=channels))
-                layers.append(nn.Conv2d(channels, out, 1))
+                depthwise = Convolution(
+                    channels, channels, 3, stride, groups=channels, activation="relu", same=True
+                )
+                layers.append(depthwise)
+                layers.append(Convolution(channels, out, 1, activation="relu"))
             channels = out
         self.layers = nn.ModuleList(layers)
         self.classifier = nn.Linear(FEATURES, CLASSES)
@@ -52,5 +54,5 @@ class YAMNet(nn.Module):
     def forward(self, patches: Tensor) -> Tensor:
         x = patches.unsqueeze(1)
         for layer in self.layers:
-            x = F.relu(layer(x))
+            x = layer(x)
         return torch.sigmoid(self.classifier(x.mean((2, 3))))
