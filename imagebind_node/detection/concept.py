@@ -14,7 +14,7 @@ from imagebind_node.detection.proposals import ProposalNetwork, Proposals, nativ
 from imagebind_node.detection.registry import register_detector
 from imagebind_node.embedding import Embedding
 from imagebind_node.encoders.base import Encoder
-from imagebind_node.encoders.concept.model import ConceptEncoder
+from imagebind_node.encoders.concept.model import PRECISIONS, ConceptEncoder
 from imagebind_node.encoders.concept.picture import resized
 from imagebind_node.encoders.concept.weights import model_dir
 from imagebind_node.errors import InvalidInputError
@@ -28,7 +28,6 @@ COCO_WEIGHT = 0.5
 COCO_CLASSES = 5
 QUALITY_WEIGHT = 0.1
 MAP_SIDE = 448
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _GREY = (127, 127, 127)
 
 

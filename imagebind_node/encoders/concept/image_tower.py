@@ -22,7 +22,7 @@ class ImageTower:
     def __init__(self, folder: Path, dtype: torch.dtype) -> None:
         network = load_network(EfficientNetLite0, folder, "image.safetensors")
         self._network: Any = for_inference(network, dtype)
-        self._dtype = dtype
+        self.dtype = dtype
         self.batch = 1 if dtype is torch.float32 else 8
 
     def logits(self, pictures: Tensor) -> Tensor:
@@ -34,4 +34,4 @@ class ImageTower:
         return self._network.dense(self._planes(pictures)).float()
 
     def _planes(self, pictures: Tensor) -> Tensor:
-        return normalise(pictures).to(self._dtype).permute(0, 3, 1, 2)
+        return normalise(pictures).to(self.dtype).permute(0, 3, 1, 2)

@@ -37,6 +37,8 @@ from imagebind_node.samples import (
 TOWERS = frozenset(Modality) - {Modality.IMU}
 PICTURES = frozenset({Modality.VISION, Modality.DEPTH, Modality.THERMAL})
 LABELS = 5
+# Of the image tower; the others are small and stay in float32.
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class ConceptEncoder(Encoder):
@@ -48,7 +50,12 @@ class ConceptEncoder(Encoder):
 
     name = "concept"
 
-    def __init__(self, folder: Path, modalities: Iterable[Modality] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        modalities: Iterable[Modality] | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         self.modalities = TOWERS if modalities is None else frozenset(modalities)
         if Modality.IMU in self.modalities:
             raise UnsupportedModalityError(
@@ -63,7 +70,7 @@ class ConceptEncoder(Encoder):
         self._constants = card["conse"]
         self._sounds = SoundEvidence(classes, self._constants)
         if self.modalities & PICTURES:
-            self._images = ImageTower(folder, torch.float32)
+            self._images = ImageTower(folder, dtype)
         if Modality.AUDIO in self.modalities:
             # Not fused: for 512 channels of 6x4 the fused kernel is ten times slower.
             network = load_network(YAMNet, folder, "audio.safetensors")
@@ -110,9 +117,9 @@ class ConceptEncoder(Encoder):
         return self.embed_image_classes(self.image_logits(batch))
 
     def image_tower(self, dtype: torch.dtype) -> ImageTower:
-        """The image tower computing in `dtype`: this encoder's own for float32, else another copy."""
+        """The image tower computing in `dtype`: this encoder's own if it does, else another copy."""
         self.require(Modality.VISION)
-        return self._images if dtype is torch.float32 else ImageTower(self._folder, dtype)
+        return self._images if dtype is self._images.dtype else ImageTower(self._folder, dtype)
 
     def image_logits(self, batch: Tensor) -> Tensor:
         """uint8 (B, 224, 224, 3) -> ImageNet logits (B, 1000)."""
@@ -205,6 +212,9 @@ def load(
     """`checkpoint`: another folder with the same files and a card."""
     if device != "cpu":
         raise InvalidInputError(f"model 'concept' runs on the CPU only, not on {device!r}: use device cpu")
-    if precision != "fp32":
-        raise InvalidInputError(f"model 'concept' has no {precision} mode: use precision fp32")
-    return ConceptEncoder(Path(checkpoint) if checkpoint else model_dir("concept"), modalities)
+    if precision not in PRECISIONS:
+        raise InvalidInputError(
+            f"model 'concept' has no {precision} mode: use precision {' or '.join(PRECISIONS)}"
+        )
+    folder = Path(checkpoint) if checkpoint else model_dir("concept")
+    return ConceptEncoder(folder, modalities, PRECISIONS[precision])
