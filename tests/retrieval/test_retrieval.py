@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,26 +142,27 @@ def test_command_line_indexes_and_retrieves(
 
 @pytest.mark.slow
 def test_two_ray_workers_give_the_same_as_one_process(album: Path, tmp_path: Path, encoder: Encoder) -> None:
-    import ray
-
-    from imagebind_node.retrieval.fleet import ray_worker
-
-    sources, _ = find_sources([album])
-    model = {"name": "concept", "modalities": ["vision", "audio", "text"]}
-    found = []
-    try:
-        for name, work in (
-            ("one", local_worker(encoder)),
-            ("two", ray_worker(model, encoder.space.dim, workers=2)),
-        ):
-            with open_memory(tmp_path / name, encoder.space) as store:
-                report = index_sources(sources, store, work)
-                hits = {h.id: h for page in store.scan(with_vectors=True) for h in page}
-            found.append((report, hits))
-    finally:
-        ray.shutdown()
-    (one, here), (two, there) = found
-    assert one == two
+    sources, refused = find_sources([album])
+    with open_memory(tmp_path / "one", encoder.space) as store:
+        one = index_sources(sources, store, local_worker(encoder))
+        here = {h.id: h for page in store.scan(with_vectors=True) for h in page}
+    # A process of its own, as a user starts it: Ray hands what it finds in its driver, such as the module search
+    # path and the environment, down to its workers, and this one has been through other tests.
+    command = [sys.executable, "-m", "imagebind_node.cli.main", "index", str(album)]
+    done = subprocess.run(
+        [*command, "--memory", str(tmp_path / "two"), "--ray", "2", "--json"],
+        capture_output=True,
+        text=True,
+        timeout=150,
+    )
+    assert done.returncode == 0, done.stderr
+    two = json.loads(done.stdout)
+    for field in ("sources", "skipped", "moments", "abstained"):
+        assert two[field] == getattr(one, field)
+    unreadable = sorted([*one.unreadable, *refused])
+    assert two["unreadable"] == [{"input": path, "reason": reason} for path, reason in unreadable]
+    with open_memory(tmp_path / "two", encoder.space) as store:
+        there = {h.id: h for page in store.scan(with_vectors=True) for h in page}
     assert set(here) == set(there)
     for key, hit in here.items():
         # The number of threads moves the last digits of scores and vectors.
