@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,15 +68,32 @@ def audio_message(sample: AudioSample, sequence: int) -> Audio:
     )
 
 
+def imu_row(message: Imu) -> tuple[float, float, float, float, float, float]:
+    """Imu message (REP-145) -> acceleration x, y, z in m/s^2 and turn rate x, y, z in rad/s.
+
+    Raises InvalidInputError if either is not measured (first element of its covariance -1) or not finite.
+    """
+    for covariance, what in (
+        (message.linear_acceleration_covariance, "linear_acceleration"),
+        (message.angular_velocity_covariance, "angular_velocity"),
+    ):
+        if covariance[0] == -1:
+            raise InvalidInputError(
+                f"Imu.{what} is not measured (its covariance is -1): publish both halves in one message, "
+                "with realsense-ros by unite_imu_method:=2"
+            )
+    acceleration, turn = message.linear_acceleration, message.angular_velocity
+    row = (acceleration.x, acceleration.y, acceleration.z, turn.x, turn.y, turn.z)
+    if not math.isfinite(sum(row)):
+        raise InvalidInputError("Imu holds NaN or infinite values: check the driver")
+    return row
+
+
 def imu_sample(messages: Sequence[Imu]) -> ImuSample:
     """Imu messages in order of time -> sample with times in seconds from the first one."""
     if len(messages) < 2:
         raise InvalidInputError(f"IMU needs at least 2 messages, got {len(messages)}")
-    rows = [
-        (m.linear_acceleration.x, m.linear_acceleration.y, m.linear_acceleration.z)
-        + (m.angular_velocity.x, m.angular_velocity.y, m.angular_velocity.z)
-        for m in messages
-    ]
+    rows = [imu_row(message) for message in messages]
     stamps = np.array([to_nanoseconds(m.header.stamp) for m in messages], np.int64)
     last = messages[-1].header
     return ImuSample(np.array(rows, np.float32), (stamps - stamps[0]) / 1e9, int(stamps[-1]), last.frame_id)

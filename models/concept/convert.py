@@ -251,7 +251,8 @@ def main() -> None:
     args.downloads.mkdir(parents=True, exist_ok=True)
     card_path = HERE / "card.yaml"
     card = yaml.safe_load(card_path.read_text())
-    names = sorted(card["files"])
+    # The IMU network comes from train_imu.py.
+    names = sorted(set(card["files"]) - {"imu.safetensors"})
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch)
         build(out, args.downloads)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from math import gcd
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 
 from imagebind_node.embedding import Embedding, Space
 from imagebind_node.encoders.base import Encoder, register_encoder
-from imagebind_node.encoders.concept import log_mel, minilm
+from imagebind_node.encoders.concept import inertial, log_mel, minilm
 from imagebind_node.encoders.concept.conse import conse, top
 from imagebind_node.encoders.concept.efficientnet import INPUT_SIDE
 from imagebind_node.encoders.concept.image_tower import ImageTower
@@ -23,19 +24,22 @@ from imagebind_node.encoders.concept.picture import contrast, depth_picture, squ
 from imagebind_node.encoders.concept.sound_evidence import SoundEvidence
 from imagebind_node.encoders.concept.weights import load_network, load_tensors, model_dir, read_card, verified
 from imagebind_node.encoders.concept.yamnet import YAMNet
-from imagebind_node.errors import InvalidInputError, UnsupportedModalityError
+from imagebind_node.errors import InvalidInputError
+from imagebind_node.preprocessing.imu import preprocess_imu
 from imagebind_node.samples import (
     AudioSample,
     DepthSample,
     ImageSample,
+    ImuSample,
     Modality,
     Sample,
     TextSample,
     ThermalSample,
 )
 
-TOWERS = frozenset(Modality) - {Modality.IMU}
+TOWERS = frozenset(Modality)
 PICTURES = frozenset({Modality.VISION, Modality.DEPTH, Modality.THERMAL})
+WINDOWS = {Modality.AUDIO: log_mel.WINDOW_SECONDS, Modality.IMU: inertial.WINDOW_SECONDS}
 LABELS = 5
 # Of the image tower; the others are small and stay in float32.
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -45,7 +49,8 @@ class ConceptEncoder(Encoder):
     """Pictures, sounds and words as mixtures of what small classifiers recognise in them.
 
     vision: EfficientNet-Lite0. depth, thermal: the same on percentile-stretched grey. audio: YAMNet, the mean over
-    0.975 s patches. text: MiniLM. Modalities share the space of MiniLM sentence embeddings, centred.
+    0.975 s patches. imu: activities of a person, 2.56 s windows. text: MiniLM. Modalities share the space of MiniLM
+    sentence embeddings, centred.
     """
 
     name = "concept"
@@ -57,10 +62,6 @@ class ConceptEncoder(Encoder):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.modalities = TOWERS if modalities is None else frozenset(modalities)
-        if Modality.IMU in self.modalities:
-            raise UnsupportedModalityError(
-                "model 'concept' has no imu tower yet: use --model imagebind_huge, or leave imu out"
-            )
         self._folder = folder
         card = read_card(folder)
         self.space = Space(card["space"]["id"], int(card["space"]["dim"]))
@@ -75,19 +76,25 @@ class ConceptEncoder(Encoder):
             # Not fused: for 512 channels of 6x4 the fused kernel is ten times slower.
             network = load_network(YAMNet, folder, "audio.safetensors")
             self.audio_network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if Modality.IMU in self.modalities:
+            network = load_network(inertial.InertialNetwork, folder, "imu.safetensors")
+            self._imu_network = cast(inertial.InertialNetwork, network)
+            self._imu_names = list(card["activities"])
         if Modality.TEXT in self.modalities:
             self._text_network = load_network(minilm.MiniLM, folder, "text.safetensors")
             self._tokenizer = minilm.load_tokenizer(verified(folder, "tokenizer.json"))
 
     def window(self, modality: Modality) -> float:
-        return log_mel.WINDOW_SECONDS if modality is Modality.AUDIO else 0.0
+        return WINDOWS.get(modality, 0.0)
 
     def front_end(self, modality: Modality) -> log_mel.StreamingLogMel | None:
         return log_mel.StreamingLogMel() if modality is Modality.AUDIO else None
 
     def preprocess(self, modality: Modality, sample: Sample) -> Tensor:
-        """vision, depth, thermal: uint8 (224, 224, 3); audio: float32 (P, 96, 64); text: int64 (T,)."""
+        """vision, depth, thermal: uint8 (224, 224, 3); audio: float32 (P, 96, 64); text: int64 (T,); imu: (6, 128)."""
         self.require(modality)
+        if isinstance(sample, ImuSample):
+            return preprocess_imu(sample, rate=inertial.RATE, duration=inertial.WINDOW_SECONDS)
         if isinstance(sample, AudioSample):
             signal = at_model_rate(sample)
             if len(signal) < log_mel.PATCH_SAMPLES:
@@ -108,8 +115,11 @@ class ConceptEncoder(Encoder):
 
     @torch.inference_mode()
     def forward(self, modality: Modality, batch: Tensor) -> Tensor:
-        """vision, depth, thermal: (B, 224, 224, 3) uint8; audio: (B, P, 96, 64); text: (B, T) ids padded with 0."""
+        """vision, depth, thermal: (B, 224, 224, 3) uint8; audio: (B, P, 96, 64); text: (B, T) ids padded with 0;
+        imu: (B, 6, 128)."""
         self.require(modality)
+        if modality is Modality.IMU:
+            return self.embed_activities(self.activities(batch))
         if modality is Modality.TEXT:
             return self.centre_text(self._text_network(batch, batch != 0))
         if modality is Modality.AUDIO:
@@ -147,6 +157,14 @@ class ConceptEncoder(Encoder):
         weights = self._sounds.weights(probabilities) ** self._constants["audio_power"]
         return conse(weights, self._tables["audio.rows"], self._constants["audio_classes"])
 
+    def activities(self, batch: Tensor) -> Tensor:
+        """Windows (B, 6, 128) of inertial measurements -> probabilities (B, 6) of activities."""
+        return (self._imu_network(batch) / self._constants["imu_temperature"]).softmax(-1)
+
+    def embed_activities(self, probabilities: Tensor) -> Tensor:
+        """Activity probabilities (..., 6) -> unit vectors (..., 384)."""
+        return conse(probabilities, self._imu_network.rows, inertial.CLASSES)
+
     def centre_text(self, vectors: Tensor) -> Tensor:
         """MiniLM vectors (..., 384) -> unit vectors of this space."""
         return F.normalize(vectors - self._tables["image.mean"], dim=-1)
@@ -168,6 +186,13 @@ class ConceptEncoder(Encoder):
             evidence = self._sounds.weights(probabilities)
             confidences = self._sounds.confidence(probabilities)
             names, floor = self._audio_names, self._constants["audio_floor"]
+        elif modality is Modality.IMU:
+            windows = torch.stack(inputs)
+            evidence = self.activities(windows)
+            vectors = self.embed_activities(evidence)
+            # What lies outside the training data still gets an activity from the network: it means nothing.
+            confidences = evidence.amax(-1) * self._imu_network.plausible(windows, evidence)
+            names, floor = self._imu_names, self._constants["imu_floor"]
         else:
             logits = torch.cat([self.image_logits(pixels[None]) for pixels in inputs])
             vectors, evidence = self.embed_image_classes(logits), logits.softmax(-1)

@@ -143,9 +143,7 @@ def test_bfloat16_sees_the_same(encoder):
     assert one(encoder, "vision", DEMO / "meadow.jpg") @ one(fast, "vision", DEMO / "meadow.jpg") > 0.98
 
 
-def test_imu_and_video_and_unloaded_towers_are_refused(encoder):
-    with pytest.raises(UnsupportedModalityError, match="imu"):
-        load_encoder("concept", modalities=["imu"])
+def test_video_and_unloaded_towers_are_refused(encoder):
     clip = VideoSample(np.zeros((2, 8, 8, 3), np.uint8), np.arange(2.0))
     with pytest.raises(InvalidInputError, match="frames"):
         one(encoder, "vision", clip)
