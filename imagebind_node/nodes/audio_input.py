@@ -60,6 +60,7 @@ class AudioInput:
             "received frames": self.stream.received_frames,
             "lost frames": self.stream.lost_frames,
             "repeated blocks": self.stream.repeated_blocks,
+            "skipped hops": self.stream.skipped_hops,
             "skipped (s)": self.stream.skipped_seconds,
         }
 

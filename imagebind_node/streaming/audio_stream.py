@@ -40,6 +40,7 @@ class AudioStream:
         self.lost_frames = 0
         self.repeated_blocks = 0
         self.skipped_seconds = 0.0
+        self.skipped_hops = 0
 
     def push(self, block: AudioSample, sequence: int | None = None) -> bool:
         """Append a block; returns True if a whole hop of new sound is waiting."""
@@ -70,6 +71,8 @@ class AudioStream:
         None while the first window is still filling up.
         """
         with self._lock:
+            # While inference is busy hops pile up: their sound goes in, but only the newest window is embedded.
+            self.skipped_hops += max(0, int(self._pending_seconds / self._hop + 1e-6) - 1)
             blocks, self._pending, self._pending_seconds = self._pending, [], 0.0
             gap, self._gap = self._gap, False
         if gap:

@@ -1,4 +1,4 @@
-"""Whose turn it is on the encoder: earliest deadline first, on one worker thread."""
+"""Whose turn it is on the encoder: earliest deadline first, on one worker thread, fair when time is short."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 
 from imagebind_node.streaming.statistics import StageTimes
 
+# Of lanes without a rate, such as service calls: before the streams, but not instead of them.
+_URGENT_PERIOD = 0.02
+
 
 @dataclass
 class _Lane:
@@ -16,6 +19,7 @@ class _Lane:
 
     name: str
     period: float
+    tag_period: float
     work: Callable[[], None]
     limit: bool = True
     deadline: float = 0.0
@@ -27,9 +31,11 @@ class _Lane:
 class Scheduler:
     """Runs the work of several lanes on one thread, so that inference never blocks an executor.
 
-    A lane that is notified gets the deadline `last start + period`; the pending lane with the earliest deadline
-    runs next. A slow lane pushes its own deadline back when it runs, so a slow camera tower cannot starve the
-    microphone. Work takes the newest data itself (see Mailbox): nothing queues up here.
+    A lane that is notified gets the deadline `its last deadline + period`, but at least `period` after the start
+    of the work that ran last; the pending lane with the earliest one runs next. Deadlines thus follow the work that
+    was done rather than the clock (start-time fair queueing, Goyal et al. 1996): while there is time for everything that
+    is the earliest deadline first, and when there is not, every lane gets the same share of its rate and waits for a
+    bounded number of others. Work takes the newest data itself (see Mailbox): nothing queues up here.
     """
 
     def __init__(
@@ -41,23 +47,29 @@ class Scheduler:
         self._lanes: dict[str, _Lane] = {}
         self._condition = threading.Condition()
         self._stopping = False
+        self._busy = False
+        self._now = 0.0  # by which deadlines are set: when the work that ran last was to start
         self._thread: threading.Thread | None = None
 
     def add(self, name: str, rate: float, work: Callable[[], None], *, limit: bool = True) -> None:
-        """Add a lane whose work should run `rate` times a second; 0: whenever there is data, before all others.
+        """Add a lane whose work should run `rate` times a second; 0: whenever there is data, as if at 50 Hz.
 
         limit: hold work back until its period is over. False where the caller thins its data (RateGate): then
         the rate only sets the deadline, and data that was let in never waits for an idle thread.
         """
-        self._lanes[name] = _Lane(name, 1.0 / rate if rate > 0 else 0.0, work, limit)
+        period = 1.0 / rate if rate > 0 else 0.0
+        self._lanes[name] = _Lane(name, period, period or _URGENT_PERIOD, work, limit)
 
     def notify(self, name: str) -> None:
         """Say that new data waits for lane `name`. Cheap; callable from any thread."""
         with self._condition:
             lane = self._lanes[name]
             if not lane.pending:
+                if not self._busy and not any(other.pending for other in self._lanes.values()):
+                    # Idle: what was done before gives nobody an advantage.
+                    self._now = max(self._now, *(other.deadline for other in self._lanes.values()))
                 lane.pending = True
-                lane.deadline = max(self._clock(), lane.not_before) + lane.period
+                lane.deadline = max(self._now, lane.deadline) + lane.tag_period
                 self._condition.notify()
 
     def times(self, name: str) -> StageTimes:
@@ -92,6 +104,8 @@ class Scheduler:
                     return
                 assert lane is not None
                 lane.pending = False
+                self._busy = True
+                self._now = max(self._now, lane.deadline - lane.tag_period)
                 started = self._clock()
                 lane.not_before = started + lane.period if lane.limit else 0.0
             try:
@@ -99,6 +113,8 @@ class Scheduler:
             except Exception as error:  # noqa: BLE001 - one bad sample must not end the stream; it is reported
                 self._on_error(lane.name, error)
             lane.times.add(self._clock() - started)
+            with self._condition:
+                self._busy = False
 
     def _next(self) -> _Lane | None:
         now = self._clock()

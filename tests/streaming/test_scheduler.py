@@ -163,3 +163,63 @@ def test_can_start_again(make):
         eventually(lambda count=count: len(ran) > count)
         scheduler.stop()
     assert scheduler.times("lane").count == 2
+
+
+def overloaded(make, rates, cost, seconds):
+    """Lanes that are notified at their rates while every piece of work takes `cost` s: runs and longest waits."""
+    scheduler, ran = make(), {name: [] for name in rates}
+
+    def work(name):
+        time.sleep(cost)
+        ran[name].append(time.monotonic())
+
+    for name, rate in rates.items():
+        scheduler.add(name, rate, lambda name=name: work(name), limit=False)
+    scheduler.start()
+    begin = time.monotonic()
+    due = dict.fromkeys(rates, begin)
+    while (now := time.monotonic()) < begin + seconds:
+        for name, rate in rates.items():
+            if now >= due[name]:
+                due[name] += 1 / rate
+                scheduler.notify(name)
+        time.sleep(0.001)
+    scheduler.stop()
+    return ran
+
+
+RATES = {"vision": 60.0, "audio": 40.0, "depth": 40.0, "thermal": 40.0, "imu": 20.0}
+
+
+def test_at_ten_times_the_load_every_lane_keeps_its_share_and_nobody_waits_for_ever(make):
+    # 200 pieces of 50 ms a second are wanted of one thread: ten times what it can do.
+    ran = overloaded(make, RATES, 0.05, 5.0)
+    total = sum(map(len, ran.values()))
+    for name, rate in RATES.items():
+        share = len(ran[name]) / total
+        wanted = rate / sum(RATES.values())
+        assert wanted * 0.6 - 0.01 < share < wanted * 1.5 + 0.02, (name, share, wanted)
+        # Between two turns of a lane, the others have at most theirs and one more each.
+        most = sum(RATES.values()) / rate + len(RATES)
+        order = sorted((t, n) for n, times in ran.items() for t in times)
+        turns = [i for i, (_, n) in enumerate(order) if n == name]
+        assert max(b - a for a, b in itertools.pairwise(turns)) <= most
+
+
+def test_a_lane_that_joins_late_is_not_behind_those_that_are_overloaded(make):
+    scheduler, order = make(), []
+
+    def camera():
+        time.sleep(0.005)
+        order.append("camera")
+        scheduler.notify("camera")
+
+    scheduler.add("camera", 10.0, camera, limit=False)
+    scheduler.add("late", 10.0, lambda: order.append("late"), limit=False)
+    scheduler.start()
+    scheduler.notify("camera")
+    eventually(lambda: len(order) > 40)
+    before = len(order)
+    scheduler.notify("late")
+    eventually(lambda: "late" in order)
+    assert order.index("late") - before <= 3
