@@ -46,7 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detector", metavar="NAME", help="concept, dense, crops or owlvit (default: by model)"
     )
-    parser.add_argument("--min-score", type=fraction, default=0.5, metavar="S", help="0 to 1 (default: 0.5)")
+    parser.add_argument(
+        "--min-score",
+        type=fraction,
+        metavar="S",
+        help="0 to 1 (default: 0.95 where scores are percentiles, as with concept, else 0.5)",
+    )
     parser.add_argument("--max", type=positive_int, default=5, metavar="N", help="most boxes (default: 5)")
     add_model_arguments(parser)
 
@@ -69,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
     classes = detector.new_classes()
     active = [(label, e) for label, e in zip(labels, embeddings) if not e.abstained]
     classes.replace([label for label, _ in active], [e for _, e in active])
-    found = detector.detect(image, classes, min_score=args.min_score, max_detections=args.max)
+    min_score = classes.default_min_score if args.min_score is None else args.min_score
+    found = detector.detect(image, classes, min_score=min_score, max_detections=args.max)
     if args.out is not None:
         heat = detector.similarity_map(image, active[0][1]) if len(active) == 1 else None
         _write(args.out, image, found, labels, heat)
@@ -96,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         ]
         print_table(("label", "score", "cosine", "box [x0, y0, x1, y1] pixels"), rows)
     elif active:
-        print(f"nothing reaches a score of {args.min_score}")
+        print(f"nothing reaches a score of {min_score}")
     return 0
 
 

@@ -25,20 +25,23 @@ class Cue:
 class CueBoard:
     """Cues by label, each a class of its own; call it from any thread.
 
-    half_life: seconds after the last hearing until a cue counts half; floor: strength below which it is
-    forgotten, so that a cue lives half_life * log2(1 / floor) seconds; capacity: when full, the weakest cue
-    makes room.
+    half_life: seconds after the last hearing until a cue counts half; timeout: seconds after which it is
+    forgotten; capacity: when full, the cue that was not heard for longest makes room; same: cosine from which
+    a cue of another name is the same sound: it keeps its first name, so that tracks of its things go on.
     """
 
-    def __init__(self, half_life: float = 2.0, floor: float = 0.25, capacity: int = 8) -> None:
-        if not half_life > 0 or not 0 < floor < 1 or capacity < 1:
+    def __init__(
+        self, half_life: float = 1.0, timeout: float = 2.0, capacity: int = 4, same: float = 0.8
+    ) -> None:
+        if not half_life > 0 or not timeout > 0 or capacity < 1 or not -1 <= same <= 1:
             raise InvalidInputError(
-                f"cue decay needs half_life > 0, 0 < floor < 1 and capacity >= 1, "
-                f"got {half_life}, {floor} and {capacity}"
+                "cues need half_life > 0 and timeout > 0 (seconds), capacity >= 1 and same in -1..1, "
+                f"got {half_life}, {timeout}, {capacity} and {same}"
             )
         self.half_life = half_life
-        self.floor = floor
+        self.timeout = timeout
         self.capacity = capacity
+        self.same = same
         self._cues: dict[str, Cue] = {}
         self._lock = threading.Lock()
 
@@ -51,9 +54,11 @@ class CueBoard:
             return False
         heard = embedding.stamp if stamp is None else stamp
         with self._lock:
-            known = self._cues.get(label)
-            if known is not None and heard < known.heard:
-                return False
+            known = self._cues.get(label) or self._nearest(embedding)
+            if known is not None:
+                if 0 < known.heard - heard <= self.timeout * 1e9:
+                    return False
+                label = known.label
             self._cues[label] = Cue(label, embedding, heard)
             while len(self._cues) > self.capacity:
                 del self._cues[min(self._cues, key=lambda name: self._cues[name].heard)]
@@ -74,7 +79,8 @@ class CueBoard:
         """
         with self._lock:
             faded = [replace(cue, strength=self._strength(cue, now)) for cue in self._cues.values()]
-            alive = [cue for cue in faded if cue.strength >= self.floor]
+            # What lies further ahead than that was heard before the clock was set back.
+            alive = [cue for cue in faded if abs(now - cue.heard) <= self.timeout * 1e9]
             self._cues = {cue.label: self._cues[cue.label] for cue in alive}
             return tuple(sorted(alive, key=lambda cue: (-cue.strength, cue.label)))
 
@@ -91,6 +97,12 @@ class CueBoard:
             labels=tuple(found.labels[i] for i in order),
             similarities=found.similarities[order],
         )
+
+    def _nearest(self, embedding: Embedding) -> Cue | None:
+        """The cue that is the same sound, if one is."""
+        close = [(cue.embedding @ embedding, cue) for cue in self._cues.values()]
+        similarity, cue = max(close, key=lambda pair: pair[0], default=(-1.0, None))
+        return cue if similarity >= self.same else None
 
     def _strength(self, cue: Cue, now: int) -> float:
         return float(0.5 ** (max(0, now - cue.heard) / 1e9 / self.half_life))

@@ -6,24 +6,12 @@ matched by overlap, confident ones first, the others used to keep tracks alive.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from imagebind_node.detection.detections import Detections
 from imagebind_node.errors import InvalidInputError, MissingDependencyError
-
-
-@dataclass(frozen=True)
-class Tracks:
-    """Detections that belong to a track. ids: int64 (N,), >= 1, unique over all labels of one tracker."""
-
-    detections: Detections
-    ids: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 class Tracker:
@@ -72,23 +60,25 @@ class Tracker:
         self._ids: dict[tuple[str, int], int] = {}
         self._next_id = 1
         self._last_stamp: int | None = None
+        self._last: dict[tuple[str, bytes], int] = {}
 
-    def update(self, found: Detections, stamp: int) -> Tracks:
-        """Take the detections of the frame of `stamp` (nanoseconds); the ones that belong to a track come back.
+    def update(self, found: Detections, stamp: int) -> np.ndarray:
+        """Ids of the detections of the frame of `stamp` (nanoseconds): int64 (N,), 0 for one without a track.
 
-        A frame older than the last one starts afresh (a recording that loops, a clock that was set back),
-        with new ids. Call it for every frame, also for one without detections: that is how a miss is counted.
+        Ids are >= 1 and unique over all labels. A frame older than the last one starts afresh (a recording that
+        loops, a clock that was set back), with new ids. The last frame once more, searched for other classes,
+        is no new observation: what was found before keeps its id. Call it for every frame, also for one without
+        detections: that is how a miss is counted.
         """
+        if stamp == self._last_stamp:
+            return self._again(found)
         if self._last_stamp is not None and stamp < self._last_stamp:
             self.reset()
-        if stamp == self._last_stamp:
-            raise InvalidInputError(f"two frames with the same stamp {stamp}: the driver repeats itself")
         self._last_stamp = stamp
         for label in found.labels:
             if label not in self._by_label:
                 self._by_label[label] = self._make()
-        kept: list[int] = []
-        ids: list[int] = []
+        ids = np.zeros(len(found), np.int64)
         for label, tracker in list(self._by_label.items()):
             members = np.array([i for i, name in enumerate(found.labels) if name == label], int)
             tracked = tracker.update(
@@ -101,27 +91,21 @@ class Tracker:
             )
             for index, number in zip(tracked.data.get("index", ()), tracked.tracker_id):
                 if number >= 0:
-                    kept.append(int(index))
-                    ids.append(self._id(label, int(number)))
+                    ids[index] = self._id(label, int(number))
             if not tracker.tracks:
                 self._drop(label)
-        order = np.argsort(kept)
-        kept = [kept[i] for i in order]
-        return Tracks(
-            Detections(
-                boxes=found.boxes[kept],
-                scores=found.scores[kept],
-                labels=tuple(found.labels[i] for i in kept),
-                similarities=found.similarities[kept],
-            ),
-            np.array([ids[i] for i in order], np.int64),
-        )
+        self._last = {_key(found, i): int(number) for i, number in enumerate(ids)}
+        return ids
 
     def reset(self) -> None:
         """Forget all tracks; ids go on counting, so that none is used twice."""
         self._by_label.clear()
         self._ids.clear()
+        self._last.clear()
         self._last_stamp = None
+
+    def _again(self, found: Detections) -> np.ndarray:
+        return np.array([self._last.get(_key(found, i), 0) for i in range(len(found))], np.int64)
 
     def _id(self, label: str, number: int) -> int:
         key = (label, number)
@@ -133,3 +117,7 @@ class Tracker:
     def _drop(self, label: str) -> None:
         del self._by_label[label]
         self._ids = {key: value for key, value in self._ids.items() if key[0] != label}
+
+
+def _key(found: Detections, index: int) -> tuple[str, bytes]:
+    return found.labels[index], found.boxes[index].tobytes()

@@ -31,11 +31,16 @@ class DetectionOutput:
         self._image = node.publisher(Image, "detections/image", qos.SENSOR)
         self._heatmap = node.publisher(Image, "detections/heatmap", qos.SENSOR)
 
-    def publish(self, sample: ImageSample, found: Detections, classes: dict[str, Embedding]) -> None:
-        """Publish detections of `sample`, an empty array if there are none, and the heatmap of the first class."""
-        self._detections.publish(detection_array(sample, found))
+    def publish(
+        self, sample: ImageSample, found: Detections, ids: np.ndarray, classes: dict[str, Embedding]
+    ) -> None:
+        """Publish detections of `sample`, an empty array if there are none, and the heatmap of the first class.
+
+        ids: int64 (N,), of the tracks; 0 for none.
+        """
+        self._detections.publish(detection_array(sample, found, ids))
         if self._image.get_subscription_count() > 0:
-            picture = draw(sample.data, found)
+            picture = draw(sample.data, found, ids)
             self._image.publish(image_message(picture, "rgb8", sample.stamp, sample.frame_id))
         if classes and self._heatmap.get_subscription_count() > 0:
             query = next(iter(classes.values()))
@@ -43,12 +48,14 @@ class DetectionOutput:
             self._heatmap.publish(image_message(heat, "32FC1", sample.stamp, sample.frame_id))
 
 
-def detection_array(sample: ImageSample, found: Detections) -> Detection2DArray:
+def detection_array(sample: ImageSample, found: Detections, ids: np.ndarray) -> Detection2DArray:
     """Detections -> message; box centre and size in pixels, the picture's header throughout."""
     head = header(sample.stamp, sample.frame_id)
     array = Detection2DArray(header=head)
-    for (x0, y0, x1, y1), score, label in zip(found.boxes.tolist(), found.scores.tolist(), found.labels):
-        detection = Detection2D(header=head)
+    for (x0, y0, x1, y1), score, label, track in zip(
+        found.boxes.tolist(), found.scores.tolist(), found.labels, ids.tolist()
+    ):
+        detection = Detection2D(header=head, id=track_name(track))
         detection.bbox.center.position.x, detection.bbox.center.position.y = (x0 + x1) / 2, (y0 + y1) / 2
         detection.bbox.size_x, detection.bbox.size_y = x1 - x0, y1 - y0
         hypothesis = ObjectHypothesisWithPose()
@@ -58,14 +65,19 @@ def detection_array(sample: ImageSample, found: Detections) -> Detection2DArray:
     return array
 
 
-def draw(picture: np.ndarray, found: Detections) -> np.ndarray:
-    """A copy of the picture (uint8 (H, W, 3) RGB) with boxes, labels and scores."""
+def track_name(track: int) -> str:
+    """Id of a track as vision_msgs has it: text, empty for none."""
+    return str(track) if track else ""
+
+
+def draw(picture: np.ndarray, found: Detections, ids: np.ndarray) -> np.ndarray:
+    """A copy of the picture (uint8 (H, W, 3) RGB) with boxes, labels, scores and ids."""
     canvas = picture.copy()
     thickness = max(1, round(max(picture.shape[:2]) / 320))
-    for box, score, label in zip(found.boxes.round().astype(int).tolist(), found.scores, found.labels):
-        x0, y0, x1, y1 = box
+    boxes = found.boxes.round().astype(int).tolist()
+    for (x0, y0, x1, y1), score, label, track in zip(boxes, found.scores, found.labels, ids.tolist()):
         cv2.rectangle(canvas, (x0, y0), (x1, y1), _COLOUR, thickness)
-        text = f"{label} {score:.2f}"
+        text = f"{label} {score:.2f}" + (f" #{track}" if track else "")
         where = (x0 + 3, max(14, y0 - 5))
         for colour, width in (((0, 0, 0), thickness + 2), ((255, 255, 255), thickness)):
             cv2.putText(canvas, text, where, cv2.FONT_HERSHEY_SIMPLEX, 0.5 * thickness, colour, width)

@@ -1,4 +1,4 @@
-"""Detector node: what the query embedding means gets boxes in the camera's picture.
+"""Detector node: what the query embedding means gets boxes in the camera's picture, and places where depth is.
 
 The query is the live `embedding/audio`, or what `~/set_query` has pinned.
 
@@ -8,9 +8,13 @@ The query is the live `embedding/audio`, or what `~/set_query` has pinned.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from imagebind_node.errors import MissingDependencyError
 from imagebind_node.nodes import qos
 from imagebind_node.nodes.base import ManagedNode
 from imagebind_node.nodes.detection_output import DetectionOutput
@@ -19,6 +23,7 @@ from imagebind_node.nodes.executor import run
 from imagebind_node.nodes.models import load_model
 from imagebind_node.nodes.parameters import Setting, model_settings
 from imagebind_node.nodes.picture_input import PictureInput
+from imagebind_node.nodes.places import Places
 from imagebind_node.nodes.query import QueryState
 from imagebind_node.nodes.requests import Requests
 from imagebind_node.samples import ImageSample, Modality
@@ -32,11 +37,38 @@ SETTINGS = [
     Setting(
         "max_age", 0.5, "Seconds after capture at which a frame is dropped; 0: never.", 0.0, 60.0, live=True
     ),
-    Setting("cue_timeout", 1.0, "Seconds after which a live cue no longer counts.", 0.05, 600.0, live=True),
-    Setting("min_score", 0.5, "Detections below this score are not published.", 0.0, 1.0, live=True),
+    Setting(
+        "cue_half_life",
+        1.0,
+        "Seconds in which a sound that ended loses half of its score.",
+        0.01,
+        600.0,
+        live=True,
+    ),
+    Setting(
+        "cue_timeout", 2.0, "Seconds after which a sound that ended is forgotten.", 0.05, 600.0, live=True
+    ),
+    Setting(
+        "max_cues",
+        4,
+        "Sounds searched for at once; the one not heard for longest makes room.",
+        1,
+        64,
+        live=True,
+    ),
+    Setting(
+        "min_score",
+        -1.0,
+        "Detections below this score are not published; below 0: what suits the detector, 0.95 for concept.",
+        -1.0,
+        1.0,
+        live=True,
+    ),
     Setting("max_detections", 10, "Detections in one frame at most.", 1, 1000, live=True),
     Setting("nms_iou", 0.5, "Overlap from which the weaker of two boxes is dropped.", 0.0, 1.0, live=True),
     Setting("live_label", "", "Class name of the live cue; empty: what the encoder recognised.", live=True),
+    Setting("track_timeout", 1.0, "Seconds unseen after which a thing loses its id; 0: no ids.", 0.0, 60.0),
+    Setting("depth_slop", 0.1, "Seconds between picture and depth, for detections_3d.", 0.0, 10.0, live=True),
     Setting(
         "transport",
         "auto",
@@ -47,6 +79,7 @@ SETTINGS = [
 FRAMES, RESCORE = "frames", "rescore"
 _CUE_TOPIC = "embedding/audio"
 _CUE_CHECK_PERIOD = 0.1
+_UNLIMITED_RATE = 30.0
 
 
 class DetectorNode(ManagedNode):
@@ -58,6 +91,9 @@ class DetectorNode(ManagedNode):
         self._detector: Any = None
         self._query: QueryState | None = None
         self._output: DetectionOutput | None = None
+        self._places: Places | None = None
+        self._tracker: Any = None
+        self._publishing = threading.Lock()
         self._frames: PictureInput | None = None
         self._scheduler: Scheduler | None = None
         self._rescorer: Scheduler | None = None
@@ -79,9 +115,24 @@ class DetectorNode(ManagedNode):
         self._encoder.space.require_same(self._detector.space)
         self._query = QueryState(self, self._encoder, self._detector)
         self._output = DetectionOutput(self, self._detector)
+        self._places = Places(self)
+        self._tracker = self._make_tracker()
         self._service = self.create_service(SetQuery, "~/set_query", self._on_set_query)
         self.diagnostics.add("detection", self._report)
         self.get_logger().info(f"detector {backend} in space {self._detector.space.id}")
+
+    def _make_tracker(self) -> Any:
+        from imagebind_node.detection.tracking import Tracker
+
+        rate, timeout = self.settings["rate"], self.settings["track_timeout"]
+        if not timeout:
+            return None
+        try:
+            # Detections reach it after `min_score`: all of them may start a track.
+            return Tracker(rate=rate or _UNLIMITED_RATE, max_miss=timeout, min_score=0.0)
+        except MissingDependencyError as error:
+            self.get_logger().warning(f"detections get no ids: {error}")
+            return None
 
     def activate(self) -> None:
         from imagebind_msgs.msg import Embedding
@@ -103,6 +154,8 @@ class DetectorNode(ManagedNode):
         )
         scheduler.start()
         self._frames.open()
+        assert self._places is not None
+        self._places.open()
         name = self.resolve_topic_name(_CUE_TOPIC)
         if self.exchange.has_producer(name):
             self._stop_listening = self.exchange.listen(name, self._guarded_cue)
@@ -119,6 +172,8 @@ class DetectorNode(ManagedNode):
             self.destroy_timer(self._cue_timer)
         if self._frames is not None:
             self._frames.close()
+        if self._places is not None:
+            self._places.close()
         if self._requests is not None:
             self._requests.close()
         for scheduler in (self._scheduler, self._rescorer):
@@ -132,6 +187,7 @@ class DetectorNode(ManagedNode):
         if self._service is not None:
             self.destroy_service(self._service)
         self._service = self._query = self._output = self._detector = self._encoder = None
+        self._places = self._tracker = None
 
     def _search_frame(self) -> None:
         assert self._frames is not None
@@ -140,28 +196,42 @@ class DetectorNode(ManagedNode):
         if isinstance(sample, ImageSample):
             regions = self._detector.regions(sample)
             self._newest = sample, regions
-            self._score(sample, regions, heatmap=True)
+            self._score(sample, regions)
 
     def _rescore(self) -> None:
         """The query has changed: search the newest frame again, from the regions at hand."""
         newest = self._newest
         if newest is not None:
-            # No heatmap: that needs the network, which belongs to the inference thread.
-            self._score(*newest, heatmap=False)
+            self._score(*newest, again=True)
 
-    def _score(self, sample: ImageSample, regions: Any, *, heatmap: bool) -> None:
-        assert self._query is not None
-        assert self._output is not None
-        found = self._query.classes.detect(
+    def _score(self, sample: ImageSample, regions: Any, *, again: bool = False) -> None:
+        query, output, places = self._query, self._output, self._places
+        assert query is not None
+        assert output is not None
+        assert places is not None
+        min_score = self.settings["min_score"]
+        found = query.classes.detect(
             regions,
-            min_score=self.settings["min_score"],
+            min_score=min_score if min_score >= 0 else query.classes.default_min_score,
             max_detections=self.settings["max_detections"],
             nms_iou=self.settings["nms_iou"],
         )
-        self._output.publish(sample, found, self._query.embeddings() if heatmap else {})
+        now = self.now()
+        with self._publishing:
+            newest = self._newest
+            if newest is None or newest[0] is not sample:
+                # Only while searching again: a newer frame came meanwhile, and was searched for the new query.
+                return
+            found = query.fade(found, now)
+            ids = np.zeros(len(found), np.int64)
+            if self._tracker is not None:
+                ids = self._tracker.update(found, sample.stamp or now)
+            # The heatmap needs the network, which belongs to the inference thread.
+            output.publish(sample, found, ids, {} if again else query.embeddings())
+            places.publish(sample, found, ids)
         self._published.tick()
         if sample.stamp > 0:
-            self._latency.add((self.now() - sample.stamp) / 1e9)
+            self._latency.add((now - sample.stamp) / 1e9)
 
     def _on_cue_message(self, message: Any) -> None:
         from imagebind_node.nodes.conversions import embedding
@@ -178,16 +248,12 @@ class DetectorNode(ManagedNode):
 
     def _on_cue(self, cue: Any) -> None:
         query, rescorer = self._query, self._rescorer
-        if query is not None and rescorer is not None and query.hear(cue):
+        if query is not None and rescorer is not None and query.hear(cue, self.now()):
             rescorer.notify(RESCORE)
 
     def _check_cue_age(self) -> None:
         query, rescorer = self._query, self._rescorer
-        if (
-            query is not None
-            and rescorer is not None
-            and query.expire(self.now(), self.settings["cue_timeout"])
-        ):
+        if query is not None and rescorer is not None and query.expire(self.now()):
             rescorer.notify(RESCORE)
 
     async def _on_set_query(self, request: Any, response: Any) -> Any:

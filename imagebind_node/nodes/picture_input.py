@@ -67,17 +67,22 @@ class PictureInput:
         self._subscribe()
         if self.modality is Modality.DEPTH:
             info_topic = self.topic.rsplit("/", 1)[0] + "/camera_info"
-            self._node.subscription(CameraInfo, info_topic, self._keep_info, qos.SENSOR)
+            self._info_subscription = self._node.subscription(
+                CameraInfo, info_topic, self._keep_info, qos.SENSOR
+            )
         if self._transport == "auto":
             self._timer = self._node.create_timer(_CHECK_PERIOD, self._choose_transport)
 
     def close(self) -> None:
-        """Unsubscribe; the node destroys the subscriptions."""
+        """Unsubscribe."""
         if self._timer is not None:
             self._node.destroy_timer(self._timer)
         if self._stop_listening is not None:
             self._stop_listening()
-        self._timer = self._stop_listening = self._subscription = None
+        for subscription in (self._subscription, self._info_subscription):
+            if subscription is not None:
+                self._node.unsubscribe(subscription)
+        self._timer = self._stop_listening = self._subscription = self._info_subscription = None
 
     @property
     def received(self) -> int:

@@ -1,4 +1,4 @@
-"""What a detector looks for: the live cue, or classes that a client has pinned."""
+"""What a detector looks for: the sounds of late, each a class that fades, or classes that a client has pinned."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from imagebind_msgs.msg import Embedding as EmbeddingMessage
 from imagebind_msgs.msg import Query
 
 from imagebind_node.detection.class_embeddings import ClassEmbeddings
+from imagebind_node.detection.cues import CueBoard
+from imagebind_node.detection.detections import Detections
 from imagebind_node.embedding import Embedding, combine
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.nodes import qos
@@ -34,47 +36,50 @@ class QueryState:
         self.source = Query.SOURCE_LIVE
         self._lock = threading.RLock()
         self._pinned: dict[str, Embedding] = {}
-        self._cue: Embedding | None = None
-        self._cue_label = ""
+        self._board = CueBoard()
+        self._cues: dict[str, Embedding] = {}
         self._announced: dict[str, Embedding] = {}
         self._publisher = node.publisher(Query, "~/query", qos.STATE)
 
     def embeddings(self) -> dict[str, Embedding]:
-        """The classes that are searched for now, by label."""
+        """The classes that are searched for now, by label; of sounds, the one heard last comes first."""
         with self._lock:
-            if self.source == Query.SOURCE_PINNED:
-                return dict(self._pinned)
-            return {} if self._cue is None else {self._cue_label: self._cue}
+            return dict(self._pinned if self.source == Query.SOURCE_PINNED else self._cues)
 
-    def hear(self, cue: Embedding) -> bool:
-        """Take a live embedding of this detector's space; True if the newest frame should be searched again."""
-        with self._lock:
-            before, self._cue = self._cue, None if cue.abstained else cue
-            label_before = self._cue_label
-            if self._cue is not None:
-                self._cue_label = self._live_label(cue)
-            if self.source != Query.SOURCE_LIVE:
-                return False
-            self._apply()
-            if before is None or self._cue is None:
-                changed = before is not self._cue
-            else:
-                changed = label_before != self._cue_label or before @ self._cue < _SAME_CUE
-            if changed:
-                self.publish()
-            return changed
+    def hear(self, cue: Embedding, now: int) -> bool:
+        """Take a live embedding of this detector's space; True if the newest frame should be searched again.
 
-    def expire(self, now: int, timeout: float) -> bool:
-        """Forget a live cue that is older than `timeout` s; True if it was in use."""
+        now: nanoseconds. An embedding that abstained says that nothing new is heard: the cues fade.
+        """
         with self._lock:
-            if self._cue is None or self._cue.stamp == 0 or now - self._cue.stamp <= timeout * 1e9:
-                return False
-            self._cue = None
-            if self.source != Query.SOURCE_LIVE:
-                return False
+            self._board.hear(self._live_label(cue), cue, cue.stamp or now)
+            return self._refresh(now)
+
+    def expire(self, now: int) -> bool:
+        """Forget cues that were not heard for `cue_timeout` s; True if one was in use."""
+        with self._lock:
+            return self._refresh(now)
+
+    def fade(self, found: Detections, now: int) -> Detections:
+        """Scores of what sounds led to, times the strength of their cues; those of pinned classes stay."""
+        return found if self.source == Query.SOURCE_PINNED else self._board.fade(found, now)
+
+    def _refresh(self, now: int) -> bool:
+        """Take over the cues that are alive; True if that changes what is searched for."""
+        board, settings = self._board, self._node.settings
+        board.half_life, board.timeout = settings["cue_half_life"], settings["cue_timeout"]
+        board.capacity = settings["max_cues"]
+        before, self._cues = self._cues, {cue.label: cue.embedding for cue in board.cues(now)}
+        if self.source != Query.SOURCE_LIVE:
+            return False
+        changed = before.keys() != self._cues.keys() or any(
+            before[label] @ cue < _SAME_CUE for label, cue in self._cues.items()
+        )
+        if changed or self._cues:
             self._apply()
+        if changed:
             self.publish()
-            return True
+        return changed
 
     def set(self, request: Any) -> str:
         """Do what a SetQuery request says; runs on the inference thread, as it encodes.

@@ -167,6 +167,13 @@ def test_ensembles_are_averaged():
     np.testing.assert_allclose(classes.matrix.rows[0], mean / np.linalg.norm(mean), atol=1e-6)
 
 
+def test_the_default_threshold_suits_what_scores_mean():
+    nulls = unit(np.random.default_rng(7), 100)
+    assert ClassEmbeddings(SPACE, null_regions=nulls).default_min_score == 0.95
+    assert ClassEmbeddings(SPACE).default_min_score == 0.5
+    assert ClassEmbeddings(SPACE, nulls, score="probability").default_min_score == 0.5
+
+
 def test_min_score_abstains_and_clear_finds_nothing():
     rng = np.random.default_rng(7)
     rows = unit(rng, 1)

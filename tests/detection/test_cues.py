@@ -26,8 +26,8 @@ def strengths(board: CueBoard, now: float) -> dict[str, float]:
     return {c.label: round(c.strength, 3) for c in board.cues(int(now * SECOND))}
 
 
-def test_strength_halves_every_half_life_and_ends_at_the_floor():
-    board = CueBoard(half_life=2.0, floor=0.25)
+def test_strength_halves_every_half_life_until_the_timeout():
+    board = CueBoard(half_life=2.0, timeout=4.0)
     board.hear("dog", cue(0, 10.0))
     assert strengths(board, 10.0) == {"dog": 1.0}
     assert strengths(board, 12.0) == {"dog": 0.5}
@@ -45,6 +45,17 @@ def test_hearing_again_renews_the_cue_with_the_new_embedding():
     assert alive.embedding.vector.tolist() == [0, 1, 0, 0]
 
 
+def test_the_same_sound_under_another_name_stays_one_cue_of_the_first_name():
+    board = CueBoard(same=0.9)
+    board.hear("dog", cue(0, 1.0))
+    nearly = Embedding(np.array([1.0, 0.3, 0, 0]), Modality.AUDIO, SPACE, stamp=2 * SECOND)
+    board.hear("bark", nearly)
+    assert [(c.label, c.heard) for c in board.cues(2 * SECOND)] == [("dog", 2 * SECOND)]
+    assert not board.hear("howl", cue(0, 1.5))  # older than what it would replace
+    board.hear("bell", cue(2, 2.0))
+    assert set(strengths(board, 2.0)) == {"dog", "bell"}
+
+
 def test_late_and_abstaining_cues_change_nothing():
     board = CueBoard()
     board.hear("dog", cue(0, 5.0))
@@ -52,6 +63,15 @@ def test_late_and_abstaining_cues_change_nothing():
     assert not board.hear("cat", Embedding(np.zeros(0), Modality.AUDIO, SPACE, abstained=True))
     (alive,) = board.cues(5 * SECOND)
     assert alive.embedding.vector[0] == 1
+
+
+def test_a_clock_that_is_set_back_forgets_what_was_heard():
+    board = CueBoard(timeout=2.0)
+    board.hear("dog", cue(0, 3600.0))
+    assert strengths(board, 5.0) == {}
+    board.hear("dog", cue(0, 3600.0))
+    assert board.hear("dog", cue(0, 6.0))
+    assert strengths(board, 6.0) == {"dog": 1.0}
 
 
 def test_a_frame_older_than_the_cue_sees_full_strength():
@@ -74,14 +94,14 @@ def test_several_cues_are_several_classes():
 def test_the_longest_unheard_cue_makes_room():
     board = CueBoard(capacity=2)
     for second, label in enumerate(("a", "b", "c"), start=1):
-        board.hear(label, cue(0, second))
+        board.hear(label, cue(second, second))
     assert set(strengths(board, 3.0)) == {"b", "c"}
 
 
 def test_forget_one_and_all():
     board = CueBoard()
-    for label in ("a", "b", "c"):
-        board.hear(label, cue(0, 1.0))
+    for axis, label in enumerate(("a", "b", "c")):
+        board.hear(label, cue(axis, 1.0))
     board.forget("a")
     board.forget("unknown")
     assert set(strengths(board, 1.0)) == {"b", "c"}
@@ -90,7 +110,7 @@ def test_forget_one_and_all():
 
 
 def test_fading_reorders_detections_and_drops_dead_cues():
-    board = CueBoard(half_life=1.0, floor=0.2)
+    board = CueBoard(half_life=1.0, timeout=2.5)
     board.hear("old", cue(0, 0.0))
     board.hear("new", cue(1, 2.0))
     boxes = np.array([[0, 0, 1, 1], [2, 2, 3, 3], [4, 4, 5, 5]], np.float32)
@@ -105,15 +125,15 @@ def test_fading_reorders_detections_and_drops_dead_cues():
 
 @pytest.mark.parametrize(
     "settings",
-    [{"half_life": 0.0}, {"half_life": float("nan")}, {"floor": 0.0}, {"floor": 1.0}, {"capacity": 0}],
+    [{"half_life": 0.0}, {"half_life": float("nan")}, {"timeout": 0.0}, {"same": 1.5}, {"capacity": 0}],
 )
 def test_bad_settings_are_refused(settings):
-    with pytest.raises(InvalidInputError, match="cue decay"):
+    with pytest.raises(InvalidInputError, match="cues need"):
         CueBoard(**settings)
 
 
 def test_many_threads_may_hear_at_once():
-    board = CueBoard(half_life=100.0, capacity=4)
+    board = CueBoard(half_life=100.0, timeout=600.0, capacity=4)
 
     def hear(axis: int) -> None:
         for i in range(500):

@@ -6,9 +6,11 @@ from graph import eventually
 from imagebind_msgs.msg import Content, Embedding, Query
 from imagebind_msgs.srv import SetQuery
 from messages import demo_picture, demo_sound, image, new_stamp, picture, sound, text
-from sensor_msgs.msg import Image
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2DArray
+from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 from imagebind_node.nodes import qos
 from imagebind_node.nodes.conversions import embedding_message
@@ -23,7 +25,9 @@ class Graph:
 
     def __init__(self, client, running):
         self.client = client
-        self.node = running.make(DetectorNode, max_age=0.0, rate=0.0, min_score=0.0, cue_timeout=600.0)
+        self.node = running.make(
+            DetectorNode, max_age=0.0, rate=0.0, min_score=0.0, cue_timeout=600.0, max_cues=1
+        )
         self.encoder = self.node._encoder
         running.serve()
         self.seen = client.collect(Detection2DArray, "detections", qos.RESULT)
@@ -49,9 +53,16 @@ class Graph:
         self.client.publisher(Embedding, "embedding/audio", qos.RESULT).publish(message)
 
     def live(self):
+        """Follow the microphone, and wait until everything heard before is forgotten."""
         assert self.set(live=True).success
-        self.hear(Embedding(space=self.encoder.space.id, modality="audio", abstained=True))
+        self.parameter("cue_timeout", 0.05)
         eventually(lambda: not self.node._query.classes.matrix.labels, "abstention")
+        self.parameter("cue_timeout", 600.0)
+
+    def parameter(self, name, value):
+        request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+        (result,) = self.client.call(SetParameters, "detector/set_parameters", request).results
+        assert result.successful, result.reason
 
 
 @pytest.fixture(scope="module")
@@ -197,10 +208,71 @@ def test_live_cue_searches_the_frame_at_hand_again_and_silence_abstains(graph):
     again = next(d for d in graph.seen[count:] if d.detections)
     assert again.header == first.header
     assert best(again).class_id == "a dog"
-    count = len(graph.seen)
+    # Silence is no new cue: the old one fades, and the boxes with it.
+    loud = best(graph.look()).score
+    graph.parameter("cue_half_life", 0.3)
     graph.hear(cue_message(graph, "a dog", abstained=True, confidence=0.1))
+    eventually(lambda: best(graph.look()).score < 0.5 * loud, "fainter boxes")
+    graph.parameter("cue_half_life", 600.0)
+    count = len(graph.seen)
+    graph.parameter("cue_timeout", 0.05)
     eventually(lambda: any(not d.detections for d in graph.seen[count:]), "an empty answer")
+    graph.parameter("cue_timeout", 600.0)
     assert not graph.look().detections
+
+
+def test_two_sounds_are_two_classes_and_the_last_comes_first(graph):
+    graph.live()
+    graph.parameter("max_cues", 2)
+    for words in ("a church bell", "a dog", "a cow"):
+        graph.hear(cue_message(graph, words))
+    eventually(lambda: graph.node._query.classes.matrix.labels == ("a cow", "a dog"), "two cues")
+    assert {d.results[0].hypothesis.class_id for d in graph.look().detections} == {"a cow", "a dog"}
+    graph.parameter("max_cues", 1)
+
+
+def test_things_keep_their_ids_from_frame_to_frame(graph):
+    assert graph.set(text("a dog"), label="dog").success
+    graph.look()
+    first, second = ({d.id: box(d) for d in graph.look().detections} for _ in range(2))
+    assert first
+    assert "" not in first
+    assert first == second
+
+
+def test_boxes_get_places_where_there_is_depth(graph):
+    """A wall 2 m away, seen by a camera of 500 pixels focal length."""
+    assert graph.set(text("a dog"), label="dog").success
+    places = graph.client.collect(Detection3DArray, "detections_3d", qos.RESULT)
+    height, width = SCENE.shape[:2]
+    intrinsics = CameraInfo(width=width, height=height)
+    intrinsics.k = [500.0, 0.0, width / 2, 0.0, 500.0, height / 2, 0.0, 0.0, 1.0]
+    info = graph.client.publisher(CameraInfo, "camera/camera_info", qos.SENSOR)
+    depth = graph.client.publisher(Image, "depth/image_raw", qos.SENSOR)
+    wall = np.full((height, width), 2000, np.uint16)
+
+    def placed():
+        info.publish(intrinsics)
+        depth.publish(image(wall, "16UC1"))
+        flat = graph.look()
+        return next(((flat, p) for p in places if p.header == flat.header and p.detections), None)
+
+    flat, solid = eventually(placed, "places")
+    assert len(solid.detections) == len(flat.detections)
+    for two, three in zip(flat.detections, solid.detections):
+        assert three.id == two.id
+        assert three.results[0].hypothesis == two.results[0].hypothesis
+        position = three.bbox.center.position
+        assert position.z == pytest.approx(2.0, abs=0.01)
+        expected = (two.bbox.center.position.x - width / 2) / 500.0 * 2.0
+        assert position.x == pytest.approx(expected, abs=0.01)
+        assert three.results[0].pose.covariance[0] > 0
+    # A depth picture of another camera is said to be one; boxes in the picture go on.
+    before = graph.node.errors.counts["frames"]
+    depth.publish(image(wall[:, :100], "16UC1"))
+    assert graph.look().detections
+    eventually(lambda: graph.node.errors.counts["frames"] > before, "an error")
+    assert "align depth" in graph.node.errors.last["frames"]
 
 
 def test_live_cue_of_another_space_is_refused_by_name(graph):
