@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 
 NAME = "imagebind_node"
 SHARE = Path("share") / NAME
-NODES = ("encoder", "detector", "camera", "microphone", "replay", "up", "memory", "recognizer")
+NODES = ("encoder", "detector", "camera", "microphone", "replay", "up", "memory", "recognizer", "fusion")
 
 BASE = [
     "numpy>=1.24",

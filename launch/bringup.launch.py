@@ -64,6 +64,9 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "microphone", default_value="true", choices=SWITCH, description="Start our microphone driver."
     ),
+    DeclareLaunchArgument(
+        "fusion", default_value="false", choices=SWITCH, description="Start the node that adds embeddings up."
+    ),
 ]
 MODEL_NODES = ("encoder", "detector")
 # Launch argument -> relative topic that it renames, for robots that have their own drivers.
@@ -72,6 +75,7 @@ TOPICS = {
     "depth": "depth/image_raw",
     "thermal": "thermal/image_raw",
     "audio": "audio",
+    "imu": "imu/data",
 }
 ARGUMENTS += [
     DeclareLaunchArgument(name, default_value=topic, description=f"Topic to use in place of {topic}.")
@@ -142,6 +146,7 @@ def start_nodes(context: LaunchContext) -> list:
     """Called when the arguments have their values."""
     value = context.launch_configurations
     names = [name for name in ("camera", "microphone") if value[name] == "true"] + list(MODEL_NODES)
+    names += ["fusion"] if value["fusion"] == "true" else []
     return (composed if value["composed"] == "true" else separate)(names, context)
 
 

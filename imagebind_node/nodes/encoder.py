@@ -17,6 +17,7 @@ from imagebind_node.nodes.base import ManagedNode
 from imagebind_node.nodes.conversions import embedding_message
 from imagebind_node.nodes.diagnostics import OK, WARN, Report
 from imagebind_node.nodes.executor import run
+from imagebind_node.nodes.imu_input import ImuInput
 from imagebind_node.nodes.models import load_model, model_name
 from imagebind_node.nodes.parameters import Setting, model_settings
 from imagebind_node.nodes.picture_input import TOPICS, PictureInput
@@ -26,11 +27,12 @@ from imagebind_node.streaming.scheduler import Scheduler
 from imagebind_node.streaming.statistics import RateMeter, StageTimes
 
 SETTINGS = [
-    *model_settings(["vision", "audio", "depth", "thermal", "text"]),
+    *model_settings(["vision", "audio", "depth", "thermal", "imu", "text"]),
     Setting("rate.vision", 15.0, "Camera frames encoded a second at most; 0: all.", 0.0, 1000.0, live=True),
     Setting("rate.depth", 10.0, "Depth frames encoded a second at most; 0: all.", 0.0, 1000.0, live=True),
     Setting("rate.thermal", 10.0, "Thermal frames encoded a second at most; 0: all.", 0.0, 1000.0, live=True),
     Setting("hop", 0.1, "Seconds of new sound from one audio embedding to the next.", 0.02, 10.0),
+    Setting("imu_hop", 0.5, "Seconds of new motion from one IMU embedding to the next.", 0.02, 10.0),
     Setting(
         "max_age", 0.5, "Seconds after capture at which a sample is dropped; 0: never.", 0.0, 60.0, live=True
     ),
@@ -55,6 +57,7 @@ class EncoderNode(ManagedNode):
         self._service: Any = None
         self._pictures: dict[Modality, PictureInput] = {}
         self._audio: AudioInput | None = None
+        self._imu: ImuInput | None = None
         self._outputs: dict[Modality, Any] = {}
         self._latency: dict[Modality, StageTimes] = {}
         self._published: dict[Modality, RateMeter] = {}
@@ -65,7 +68,7 @@ class EncoderNode(ManagedNode):
         from imagebind_msgs.srv import Encode
 
         self._encoder = load_model(self.settings)
-        streamed = [m for m in (*TOPICS, Modality.AUDIO) if m in self._encoder.modalities]
+        streamed = [m for m in (*TOPICS, Modality.AUDIO, Modality.IMU) if m in self._encoder.modalities]
         for modality in streamed:
             topic = f"embedding/{modality}"
             self._outputs[modality] = self.publisher(Embedding, topic, qos.RESULT)
@@ -83,22 +86,22 @@ class EncoderNode(ManagedNode):
         for modality in self._outputs:
             if modality is Modality.AUDIO:
                 self._add_audio(scheduler)
+            elif modality is Modality.IMU:
+                self._add_imu(scheduler)
             else:
                 self._add_pictures(modality, scheduler)
         scheduler.start()
-        for source in (*self._pictures.values(), self._audio):
-            if source is not None:
-                source.open()
+        for source in self._sources():
+            source.open()
 
     def deactivate(self) -> None:
-        for source in (*self._pictures.values(), self._audio):
-            if source is not None:
-                source.close()
+        for source in self._sources():
+            source.close()
         if self._requests is not None:
             self._requests.close()
         if self._scheduler is not None:
             self._scheduler.stop()
-        self._pictures, self._audio = {}, None
+        self._pictures, self._audio, self._imu = {}, None, None
         self._scheduler = self._requests = None
 
     def cleanup(self) -> None:
@@ -110,6 +113,10 @@ class EncoderNode(ManagedNode):
             self.diagnostics.remove(str(modality))
         self._withdraw, self._service, self._encoder = [], None, None
         self._outputs, self._latency, self._published = {}, {}, {}
+
+    def _sources(self) -> list[PictureInput | AudioInput | ImuInput]:
+        made = (*self._pictures.values(), self._audio, self._imu)
+        return [source for source in made if source is not None]
 
     def _add_pictures(self, modality: Modality, scheduler: Scheduler) -> None:
         rate = self.settings[f"rate.{modality}"]
@@ -134,6 +141,12 @@ class EncoderNode(ManagedNode):
         )
         scheduler.add("audio", 1.0 / hop, lambda: self._encode_audio(source), limit=False)
 
+    def _add_imu(self, scheduler: Scheduler) -> None:
+        hop = self.settings["imu_hop"]
+        window = self._encoder.window(Modality.IMU)
+        source = self._imu = ImuInput(self, window, hop, lambda: scheduler.notify("imu"))
+        scheduler.add("imu", 1.0 / hop, lambda: self._encode_imu(source), limit=False)
+
     def _encode_picture(self, source: PictureInput) -> None:
         source.gate.rate = self.settings[f"rate.{source.modality}"]
         sample = source.take(self.settings["max_age"])
@@ -145,12 +158,24 @@ class EncoderNode(ManagedNode):
         if ready is None:
             return
         tensor, last, end = ready
-        max_age = self.settings["max_age"]
-        if max_age > 0 and self.now() - end > max_age * 1e9:
+        if self._too_old(end):
             source.stale += 1
             return
         sample = replace(last, stamp=end)
         self._publish(self._encoder.encode_inputs(Modality.AUDIO, [tensor], [sample])[0])
+
+    def _encode_imu(self, source: ImuInput) -> None:
+        sample = source.take()
+        if sample is None:
+            return
+        if self._too_old(sample.stamp):
+            source.stale += 1
+            return
+        self._publish(self._encoder.encode(Modality.IMU, [sample])[0])
+
+    def _too_old(self, stamp: int) -> bool:
+        max_age = self.settings["max_age"]
+        return max_age > 0 and self.now() - stamp > max_age * 1e9
 
     def _publish(self, embedding: Any) -> None:
         modality = embedding.modality
@@ -180,7 +205,8 @@ class EncoderNode(ManagedNode):
         return response
 
     def _report(self, modality: Modality) -> Report:
-        source = self._audio if modality is Modality.AUDIO else self._pictures.get(modality)
+        others = {Modality.AUDIO: self._audio, Modality.IMU: self._imu}
+        source = others[modality] if modality in others else self._pictures.get(modality)
         if source is None or self._scheduler is None:
             return Report(OK, "inactive")
         latency, work = self._latency[modality], self._scheduler.times(str(modality))
@@ -198,7 +224,7 @@ class EncoderNode(ManagedNode):
             "errors": self.errors.counts[source.topic] + self.errors.counts[str(modality)],
             "last error": self.errors.last.get(str(modality)) or self.errors.last.get(source.topic, ""),
         }
-        if isinstance(source, AudioInput):
+        if isinstance(source, (AudioInput, ImuInput)):
             values |= source.figures()
         if source.received == 0:
             return Report(OK, f"nothing received on {source.topic}", values)

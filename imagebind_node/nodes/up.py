@@ -25,6 +25,7 @@ NODES = {
     "replay": "ReplayNode",
     "encoder": "EncoderNode",
     "detector": "DetectorNode",
+    "fusion": "FusionNode",
 }
 DEFAULT_NODES = ("camera", "microphone", "encoder", "detector")
 

@@ -23,7 +23,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed: make setup")
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = {path.name: path for path in (ROOT / "launch").glob("*.launch.py")}
 CONFIG = {path.name: path for path in (ROOT / "config").glob("*.yaml")}
-NODES = ("encoder", "detector", "camera", "microphone", "replay")
+NODES = ("encoder", "detector", "fusion", "camera", "microphone", "replay")
 COMMON = {
     "model",
     "device",

@@ -239,7 +239,7 @@ def test_service_encodes_every_modality_into_the_same_space(graph):
         (text("   "), "text is empty"),
         (Content(modality="vision"), "image encoding '' is not supported"),
         (Content(modality="audio"), "channels must be"),
-        (Content(modality="imu"), "no imu tower"),
+        (Content(modality="imu"), "at least 2 messages"),
         (
             Content(
                 modality="embedding",
