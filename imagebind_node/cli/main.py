@@ -27,6 +27,7 @@ COMMANDS = {
     "memory": "look into a memory, upload it to a fleet's, forget",
     "detect": "boxes of the things in a picture that fit a sound, words, a picture or a sum of them",
     "evaluate": "retrieval and detection metrics on a dataset",
+    "replay": "embeddings of a recording (rosbag2), the same every time",
     "models": "list, pull, verify and export models",
     "bridge": "carry embeddings into another CLIP's space: fit or show a linear map",
     "bench": "speed and memory on this machine",

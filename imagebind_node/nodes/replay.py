@@ -1,6 +1,7 @@
-"""Replay node: pictures, videos and sounds from files on `camera/image_raw` and `audio`, in real time.
+"""Replay node: files on `camera/image_raw` and `audio`, or a recording on its own topics, in real time.
 
 ros2 run imagebind_node replay --ros-args -p images:=scene.jpg -p audio:=dog.ogg
+ros2 run imagebind_node replay --ros-args -p bag:=monday/ -p speed:=2.0
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from imagebind_node.errors import InvalidInputError
+from imagebind_node.nodes.bag_player import BagPlayer
 from imagebind_node.nodes.driver import AUDIO_TOPIC, CAMERA_TOPIC, DriverNode
 from imagebind_node.nodes.executor import run
 from imagebind_node.nodes.parameters import Setting
@@ -20,6 +23,13 @@ from imagebind_node.sensors.replay import Replay, ReplayConfig
 SETTINGS = [
     Setting("images", "", "Picture, video, or folder of these; empty: none."),
     Setting("audio", "", "Sound file or folder of these; empty: none."),
+    Setting("bag", "", "Recording (rosbag2 MCAP or SQLite, ROS 1) to play instead; empty: none."),
+    Setting(
+        "bag_stamps",
+        "now",
+        "Stamps of a recording: moved to the present, or as recorded with the time on /clock (use_sim_time).",
+        choices=("now", "recorded"),
+    ),
     Setting("rate", 0.0, "Pictures a second; 0: a video's own, 15 for pictures.", 0.0, 1000.0),
     Setting("hold", 0.0, "Seconds that each still picture is repeated for; 0: once.", 0.0, 86400.0),
     Setting("gap", 0.0, "Seconds of silence before each sound.", 0.0, 3600.0),
@@ -33,7 +43,7 @@ SETTINGS = [
     ),
     Setting("subscribers", 1, "Subscribers of each topic to wait for.", 1, 1000),
 ]
-_WAITING = ("wait_for_subscribers", "subscribers")
+_WAITING = ("wait_for_subscribers", "subscribers", "bag", "bag_stamps")
 _POLL = 0.02
 # Once no further subscriber came for this long, all that are running have been found.
 _SETTLED = 1.0
@@ -45,9 +55,14 @@ class ReplayNode(DriverNode):
     def __init__(self, name: str = "replay", **options: Any) -> None:
         super().__init__(name, SETTINGS, [CAMERA_TOPIC, AUDIO_TOPIC], **options)
         self._replay: Replay | None = None
+        self._player: BagPlayer | None = None
         self.finished = threading.Event()
 
     def configure(self) -> None:
+        self._replay = self._player = None
+        if self.settings["bag"]:
+            self._configure_bag()
+            return
         names = [setting.name for setting in SETTINGS if setting.name not in _WAITING]
         self._replay = Replay(ReplayConfig(**{name: self.settings[name] for name in names}))
         self._topics = tuple(
@@ -57,11 +72,31 @@ class ReplayNode(DriverNode):
         )
         super().configure()
 
+    def _configure_bag(self) -> None:
+        if self.settings["images"] or self.settings["audio"]:
+            raise InvalidInputError("replay plays either a bag or images and audio: set only one")
+        self._topics = ()
+        super().configure()
+        self._player = BagPlayer(
+            self,
+            self.settings["bag"],
+            speed=self.settings["speed"],
+            loop=self.settings["loop"],
+            recorded=self.settings["bag_stamps"] == "recorded",
+        )
+        self._outputs = self._player.outputs
+
     def drive(self, stop: threading.Event) -> None:
-        replay = self._replay
-        assert replay is not None
         self.finished.clear()
         self._wait_for_subscribers(stop)
+        if self._player is not None:
+            self._player.play(stop)
+            if not stop.is_set():
+                self.get_logger().info("replay has ended")
+                self.finished.set()
+            return
+        replay = self._replay
+        assert replay is not None
         replay.play(self._emit, stop, self.now)
         for problem in replay.problems:
             self.get_logger().warning(f"skipped: {problem}")

@@ -1,0 +1,311 @@
+#!/usr/bin/env python3
+"""All five senses at once for as long as you like: does the graph stay small, quick and whole?
+
+    python benchmarks/soak.py [--minutes 30] [--warm-up 60] [--json]
+
+This process publishes camera 640x480 at 15 Hz, depth and thermal at 10 Hz, 16 kHz sound in 20 ms blocks and an IMU at
+200 Hz over DDS; a second one runs encoder and fusion. Printed: growth of its resident memory after the warm-up (least
+squares over all readings, %), errors, lost sound, 95th percentile from stamp to embedding as received here, and what
+it costs beside inference: processor time of the process less that inside the encoder, in % of one core. Inference
+(preprocessing included) runs on one PyTorch thread, so that the two can be told apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+RATES = {"vision": 15.0, "depth": 10.0, "thermal": 10.0, "audio": 50.0, "imu": 200.0}
+READING = 1.0
+
+
+class Meter:
+    """Processor time that the encoder's methods take on the calling thread."""
+
+    def __init__(self, encoder: Any) -> None:
+        self.seconds = 0.0
+        self._inside = False
+        for name in ("encode", "encode_inputs"):
+            setattr(encoder, name, self._metered(getattr(encoder, name)))
+        make = encoder.front_end
+
+        def front_end(modality: Any) -> Any:
+            made = make(modality)
+            if made is not None:
+                made.push, made.input = self._metered(made.push), self._metered(made.input)
+            return made
+
+        encoder.front_end = front_end
+
+    def _metered(self, function: Any) -> Any:
+        def call(*args: Any, **options: Any) -> Any:
+            if self._inside:
+                return function(*args, **options)
+            self._inside, begin = True, time.thread_time()
+            try:
+                return function(*args, **options)
+            finally:
+                self.seconds += time.thread_time() - begin
+                self._inside = False
+
+        return call
+
+
+def graph() -> int:
+    """Encoder and fusion in this process; a JSON line with figures each second on stdout, until stdin ends."""
+    import psutil
+    import rclpy
+    from rclpy.parameter import Parameter
+
+    from imagebind_node.nodes.encoder import EncoderNode
+    from imagebind_node.nodes.executor import Spinner
+    from imagebind_node.nodes.fusion import FusionNode
+    from imagebind_node.nodes.transport import use_large_shared_memory
+    from imagebind_node.streaming.exchange import Exchange
+
+    use_large_shared_memory()
+    rclpy.init(args=[])
+    exchange = Exchange()
+    overrides = [Parameter("threads", value=1), Parameter("max_age", value=0.0)]
+    encoder = EncoderNode(exchange=exchange, parameter_overrides=overrides)
+    fusion = FusionNode(
+        exchange=exchange,
+        parameter_overrides=[Parameter("slop", value=0.2), Parameter("change_threshold", value=0.3)],
+    )
+    nodes = [encoder, fusion]
+    assert encoder.trigger_configure().name == "SUCCESS", encoder.start_error
+    meter = Meter(encoder._encoder)
+    assert encoder.trigger_activate().name == "SUCCESS", encoder.start_error
+    assert fusion.autostart(), fusion.start_error
+    spinner = Spinner(nodes)
+    spinner.start()
+    process = psutil.Process()
+    ended = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+    while not ended.wait(READING):
+        cpu = process.cpu_times()
+        sound = encoder._audio.stream
+        reading = {
+            "time": time.monotonic(),
+            "rss": process.memory_info().rss,
+            "cpu": cpu.user + cpu.system,
+            "inference": meter.seconds,
+            "errors": dict(encoder.errors.counts + fusion.errors.counts),
+            "last errors": {**encoder.errors.last, **fusion.errors.last},
+            "dropped": {str(m): source.dropped for m, source in encoder._pictures.items()},
+            "lost frames": sound.lost_frames,
+            "received frames": sound.received_frames,
+            "skipped (s)": sound.skipped_seconds,
+            "imu": {"gaps": encoder._imu.stream.gaps, "dropped": encoder._imu.stream.dropped},
+            "events": fusion.changes,
+            "failure": repr(spinner.failure) if spinner.failure else "",
+        }
+        print(json.dumps(reading), flush=True)
+    spinner.stop()
+    for node in reversed(nodes):
+        node.close()
+    rclpy.shutdown()
+    return 0
+
+
+class Source:
+    """Five drivers in one: publishes what is due, and listens to the embeddings."""
+
+    def __init__(self) -> None:
+        import rclpy
+        from imagebind_msgs.msg import Audio, Embedding
+        from sensor_msgs.msg import Image, Imu
+
+        from imagebind_node.nodes import qos
+        from imagebind_node.nodes.executor import make_executor
+        from imagebind_node.nodes.transport import use_large_shared_memory
+
+        use_large_shared_memory()
+        rclpy.init(args=[])
+        self.node = rclpy.create_node("soak_source")
+        topics = {"vision": "camera/image_raw", "depth": "depth/image_raw", "thermal": "thermal/image_raw"}
+        make = self.node.create_publisher
+        self.publishers = {m: make(Image, topic, qos.SENSOR) for m, topic in topics.items()}
+        self.publishers["audio"] = make(Audio, "audio", qos.audio())
+        self.publishers["imu"] = make(Imu, "imu/data", 200)
+        self.ages: dict[str, list[tuple[float, float]]] = {m: [] for m in (*RATES, "fused")}
+        for modality in self.ages:
+            self.node.create_subscription(
+                Embedding, f"embedding/{modality}", lambda e, m=modality: self._heard(m, e), qos.RESULT
+            )
+        self.sent = dict.fromkeys(RATES, 0)
+        self._messages = self._make_messages()
+        self._executor = make_executor()
+        self._executor.add_node(self.node)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        while not self._stop.is_set():
+            self._executor.spin_once(timeout_sec=0.1)
+
+    def _heard(self, modality: str, message: Any) -> None:
+        stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
+        self.ages[modality].append((time.monotonic(), time.time() - stamp))
+
+    def _make_messages(self) -> dict[str, Any]:
+        import array
+
+        import soundfile
+        from imagebind_msgs.msg import Audio
+        from PIL import Image as PILImage
+        from sensor_msgs.msg import Image, Imu
+
+        from imagebind_node.nodes.image_conversions import image_message
+
+        rng = np.random.default_rng(0)
+        picture = np.array(
+            PILImage.open(HERE.parent / "demo" / "meadow.jpg").convert("RGB").resize((640, 480))
+        )
+        metres = rng.uniform(0.5, 5, (480, 640)).astype(np.float32)
+        counts = rng.integers(29000, 31000, (120, 160)).astype(np.uint16)
+        sound, rate = soundfile.read(HERE.parent / "demo" / "dog.flac", dtype="float32")
+        assert rate == 16000 or len(sound) > 16000
+        blocks = [
+            array.array("f", block.tolist()) for block in sound[: len(sound) // 320 * 320].reshape(-1, 320)
+        ]
+        assert Image and Audio and Imu
+        return {
+            "vision": [image_message(np.roll(picture, 40 * i, 1), "rgb8", 0, "eye") for i in range(8)],
+            "depth": [image_message(metres, "32FC1", 0, "eye")],
+            "thermal": [image_message(counts, "mono16", 0, "eye")],
+            "audio": [Audio(sample_rate=16000, channels=1, data=block) for block in blocks],
+            "imu": [Imu()],
+        }
+
+    def publish(self, modality: str) -> None:
+        """The next message of one sense, stamped with now."""
+        number = self.sent[modality]
+        self.sent[modality] += 1
+        message = self._messages[modality][number % len(self._messages[modality])]
+        now = time.time_ns()
+        if modality == "audio":
+            message.sequence = number * 320
+            now -= 20_000_000
+        if modality == "imu":
+            phase = number / RATES["imu"] * 12.0
+            message.linear_acceleration.x = 9.8 + 2.0 * np.sin(phase)
+            message.angular_velocity.y = 0.5 * np.cos(phase)
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(now, 10**9)
+        self.publishers[modality].publish(message)
+
+    def run(self, seconds: float) -> None:
+        begin = time.monotonic()
+        due = dict.fromkeys(RATES, begin)
+        while (now := time.monotonic()) < begin + seconds:
+            for modality, rate in RATES.items():
+                if now >= due[modality]:
+                    due[modality] += 1 / rate
+                    self.publish(modality)
+            time.sleep(max(0.0, min(due.values()) - time.monotonic()))
+
+    def close(self) -> None:
+        import rclpy
+
+        self._stop.set()
+        self._thread.join()
+        self._executor.shutdown(timeout_sec=5)
+        self.node.destroy_node()
+        rclpy.shutdown()
+
+
+def soak(seconds: float, warm_up: float) -> dict[str, Any]:
+    """Run both processes and return the figures."""
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.setdefault("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))
+    command = [sys.executable, str(Path(__file__).resolve()), "--role", "graph"]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    readings: list[dict[str, Any]] = []
+    assert child.stdout is not None and child.stdin is not None
+    lines = child.stdout
+    reader = threading.Thread(target=lambda: readings.extend(json.loads(line) for line in lines), daemon=True)
+    reader.start()
+    source = Source()
+    deadline = time.monotonic() + 60
+    while any(p.get_subscription_count() == 0 for p in source.publishers.values()):
+        if child.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit("the graph did not start")
+        time.sleep(0.1)
+    begin = time.monotonic()
+    source.run(warm_up + seconds)
+    time.sleep(1.0)
+    child.stdin.close()
+    status = child.wait(30)
+    reader.join(5)
+    source.close()
+    return figures(readings, source, begin + warm_up, status)
+
+
+def figures(readings: list[dict[str, Any]], source: Source, start: float, status: int) -> dict[str, Any]:
+    """What the readings after the warm-up say."""
+    kept = [reading for reading in readings if reading["time"] >= start]
+    first, last = kept[0], kept[-1]
+    elapsed = last["time"] - first["time"]
+    times = np.array([r["time"] for r in kept])
+    memory = np.array([r["rss"] for r in kept], np.float64)
+    slope, base = np.polyfit(times - times[0], memory, 1)
+    ages = {m: np.array([age for when, age in items if when >= start]) for m, items in source.ages.items()}
+    return {
+        "seconds": round(elapsed, 1),
+        "resident_mib": [round(first["rss"] / 2**20, 1), round(last["rss"] / 2**20, 1)],
+        "memory_growth_percent": round(100 * slope * elapsed / base, 2),
+        "exit_status": status,
+        "failure": last["failure"],
+        "errors": last["errors"],
+        "last_errors": last["last errors"],
+        "audio_lost_frames": last["lost frames"],
+        "audio_skipped_seconds": last["skipped (s)"],
+        "audio_frames_not_received": source.sent["audio"] * 320 - last["received frames"],
+        "imu": last["imu"],
+        "pictures_dropped": last["dropped"],
+        "events": last["events"],
+        "embeddings_hz": {m: round(len(a) / elapsed, 2) for m, a in ages.items()},
+        "age_p50_ms": {m: round(float(np.median(a)) * 1e3, 1) for m, a in ages.items() if len(a)},
+        "age_p95_ms": {m: round(float(np.percentile(a, 95)) * 1e3, 1) for m, a in ages.items() if len(a)},
+        "inference_percent_of_core": round(100 * (last["inference"] - first["inference"]) / elapsed, 1),
+        "overhead_percent_of_core": round(
+            100 * (last["cpu"] - first["cpu"] - last["inference"] + first["inference"]) / elapsed, 1
+        ),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--warm-up", type=float, default=60.0, metavar="S")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--role", choices=("graph",), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.role == "graph":
+        return graph()
+    found = soak(args.minutes * 60, args.warm_up)
+    if args.json:
+        print(json.dumps(found))
+    else:
+        for name, value in found.items():
+            print(f"{name:28} {value}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

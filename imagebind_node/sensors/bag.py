@@ -1,0 +1,148 @@
+"""Recordings of ROS 2 (rosbag2: MCAP or SQLite) and ROS 1, read without ROS; their content is not trusted."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imagebind_node.errors import InvalidInputError, MissingDependencyError
+from imagebind_node.retrieval.bag_pictures import IMAGE, IMAGES, picture
+from imagebind_node.samples import AudioSample, DepthSample, ImageSample, ImuSample, Modality, ThermalSample
+
+AUDIO, IMU, CAMERA_INFO = "imagebind_msgs/msg/Audio", "sensor_msgs/msg/Imu", "sensor_msgs/msg/CameraInfo"
+KINDS = (*IMAGES, AUDIO, IMU, CAMERA_INFO)
+_AUDIO_DEFINITION = """
+std_msgs/Header header
+uint32 sample_rate
+uint16 channels
+uint64 sequence
+float32[] data
+"""
+# What a damaged message makes the decoder raise; memory errors are those of absurd lengths.
+_DAMAGE = (
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    UnicodeError,
+)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One message. time: ns at which it was recorded; stamp: ns of its header; raw: CDR, of a ROS 1 bag converted."""
+
+    time: int
+    topic: str
+    kind: str
+    stamp: int
+    raw: bytes
+    message: Any
+
+
+class Recording:
+    """The messages of a bag that this package can use, in the order of recording.
+
+    `problems` counts damaged messages a topic, which are skipped; `ignored` are the topics of other types.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """path: a bag folder, an .mcap or a .bag. Raises MissingDependencyError without `rosbags`."""
+        try:
+            from rosbags.serde import SerdeError
+            from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+        except ImportError as error:
+            raise MissingDependencyError(
+                "bags need: pip install 'imagebind_node[bags]' (package rosbags)"
+            ) from error
+        self.path = Path(path).expanduser()
+        if not self.path.exists():
+            raise InvalidInputError(f"bag {str(path)!r} does not exist")
+        # Our own definitions decode, not those in the bag: what passes is what ROS calls by that name.
+        self._store = get_typestore(Stores.ROS2_JAZZY)
+        self._store.register(get_types_from_msg(_AUDIO_DEFINITION, AUDIO))
+        self._damage = (*_DAMAGE, SerdeError)
+        self.problems: Counter[str] = Counter()
+        self.ignored: list[str] = []
+
+    def messages(self) -> Iterator[Recorded]:
+        """Raises InvalidInputError for a bag that is damaged, incomplete or has no topic for us."""
+        from rosbags.highlevel import AnyReader
+
+        try:
+            with AnyReader([self.path], default_typestore=self._store) as reader:
+                wanted = [c for c in reader.connections if c.msgtype in KINDS]
+                self.ignored = sorted({c.topic for c in reader.connections} - {c.topic for c in wanted})
+                if not wanted:
+                    raise InvalidInputError(f"bag {self.path} has no picture, sound or IMU topic")
+                for connection, time, raw in reader.messages(connections=wanted):
+                    found = self._decode(connection, time, raw, reader.is2)
+                    if found is not None:
+                        yield found
+        except InvalidInputError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise InvalidInputError(f"bag {self.path} is damaged or incomplete: {reason}") from error
+
+    def _decode(self, connection: Any, time: int, raw: bytes, is_cdr: bool) -> Recorded | None:
+        kind = connection.msgtype
+        try:
+            data = bytes(raw if is_cdr else self._store.ros1_to_cdr(raw, kind))
+            message: Any = self._store.deserialize_cdr(data, kind)
+            stamp = int(message.header.stamp.sec) * 1_000_000_000 + int(message.header.stamp.nanosec)
+        except self._damage:
+            self.problems[connection.topic] += 1
+            return None
+        return Recorded(time, connection.topic, kind, stamp, data, message)
+
+
+Picture = ImageSample | DepthSample | ThermalSample
+
+
+def sample_of(recorded: Recorded) -> tuple[Modality, Picture | AudioSample | ImuSample | None, Any]:
+    """(modality, sample, extra) of a message: extra is the sequence of sound, or the row of an IMU message.
+
+    Raises InvalidInputError if the message does not hold what its type promises, or is of no modality.
+    """
+    message = recorded.message
+    if recorded.kind in IMAGES:
+        made = picture(message, recorded.topic, compressed=recorded.kind != IMAGE)
+        return made.modality, made, None
+    if recorded.kind == AUDIO:
+        if not 1 <= message.channels <= 64 or len(message.data) % message.channels:
+            raise InvalidInputError(
+                f"{recorded.topic}: {len(message.data)} values in {message.channels} channels"
+            )
+        data = np.asarray(message.data, np.float32)
+        data = data if message.channels == 1 else data.reshape(-1, message.channels)
+        sound = AudioSample(data, int(message.sample_rate), recorded.stamp, message.header.frame_id)
+        return Modality.AUDIO, sound, int(message.sequence)
+    if recorded.kind != IMU:
+        raise InvalidInputError(f"{recorded.topic}: {recorded.kind} is not a sample")
+    acceleration, turn = message.linear_acceleration, message.angular_velocity
+    row = (acceleration.x, acceleration.y, acceleration.z, turn.x, turn.y, turn.z)
+    if not np.isfinite(row).all() or -1 in (
+        message.linear_acceleration_covariance[0],
+        message.angular_velocity_covariance[0],
+    ):
+        raise InvalidInputError(f"{recorded.topic}: acceleration or turn rate is not measured")
+    return Modality.IMU, None, row
+
+
+def restamped(raw: bytes, stamp: int) -> bytes:
+    """The CDR of a message that begins with a header, with another stamp (ns)."""
+    order = "<" if raw[1] & 1 else ">"
+    seconds, rest = divmod(stamp, 1_000_000_000)
+    return raw[:4] + struct.pack(f"{order}iI", seconds, rest) + raw[12:]
