@@ -33,9 +33,9 @@ class Scheduler:
 
     A lane that is notified gets the deadline `its last deadline + period`, but at least `period` after the start
     of the work that ran last; the pending lane with the earliest one runs next. Deadlines thus follow the work that
-    was done rather than the clock (start-time fair queueing, Goyal et al. 1996): while there is time for everything that
-    is the earliest deadline first, and when there is not, every lane gets the same share of its rate and waits for a
-    bounded number of others. Work takes the newest data itself (see Mailbox): nothing queues up here.
+    was done rather than the clock (start-time fair queueing, Goyal et al. 1996): while there is time for everything
+    that is the earliest deadline first, and when there is not, every lane gets the same share of its rate and waits for
+    a bounded number of others. Work takes the newest data itself (see Mailbox): nothing queues up here.
     """
 
     def __init__(

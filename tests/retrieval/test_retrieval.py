@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from imagebind_node.cli.main import main
-from imagebind_node.encoders.base import Encoder
+from imagebind_node.encoders.base import Encoder, load_encoder
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.memory import MemoryFilter, open_memory
 from imagebind_node.retrieval.files import find_sources
@@ -141,8 +141,9 @@ def test_command_line_indexes_and_retrieves(
 
 
 @pytest.mark.slow
-def test_two_ray_workers_give_the_same_as_one_process(album: Path, tmp_path: Path, encoder: Encoder) -> None:
+def test_two_ray_workers_give_the_same_as_one_process(album: Path, tmp_path: Path) -> None:
     sources, refused = find_sources([album])
+    encoder = load_encoder("concept")
     with open_memory(tmp_path / "one", encoder.space) as store:
         one = index_sources(sources, store, local_worker(encoder))
         here = {h.id: h for page in store.scan(with_vectors=True) for h in page}

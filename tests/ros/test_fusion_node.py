@@ -35,7 +35,10 @@ class Graph:
         running.serve()
         self.fused = client.collect(Embedding, "embedding/fused", qos.RESULT)
         self.events = client.collect(SceneChange, "event", qos.RESULT)
-        eventually(lambda: client.node.count_publishers("embedding/fused"))
+        # Not only known of, but matched: what is published before that is lost.
+        for publisher in self.node.publishers:
+            if publisher.topic_name.endswith(("embedding/fused", "/event")):
+                eventually(lambda p=publisher: p.get_subscription_count() > 0, publisher.topic_name)
 
     def send(self, *messages):
         """Publish, and wait for a fused embedding that is as new as the newest of them."""

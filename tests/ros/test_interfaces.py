@@ -33,6 +33,11 @@ import imagebind_node.nodes  # noqa: F401 - completes the environment before rcl
 
 WORKSPACE = Path(__file__).resolve().parents[2] / "ros2_ws"
 
+
+def interface_files(folder):
+    return sorted(path for path in folder.rglob("*") if path.suffix in (".msg", ".srv", ".action"))
+
+
 # REP-2016 hashes (RIHS01) of vision_msgs 4.1.1, from a build of the official sources (tag 4.1.1).
 OFFICIAL = {
     "BoundingBox2D": "008eacbb0cf8f26e83795547bed013eec3675485ef386ec056d80eaaf1c1ce2f",
@@ -170,9 +175,7 @@ def test_type_hash_on_the_wire(node):
     publisher.destroy()
 
 
-@pytest.mark.parametrize(
-    "path", sorted((WORKSPACE / "src").rglob("*.[ms][sr][gv]")), ids=lambda path: path.name
-)
+@pytest.mark.parametrize("path", interface_files(WORKSPACE / "src"), ids=lambda path: path.name)
 def test_every_field_is_explained(path):
     explained = False
     for line in path.read_text().splitlines():
@@ -188,7 +191,5 @@ def test_every_field_is_explained(path):
 
 def test_every_interface_file_is_built():
     for package in (WORKSPACE / "src/imagebind_msgs", WORKSPACE / "underlay/vision_msgs"):
-        listed = set(
-            re.findall(r'"((?:msg|srv)/\w+\.(?:msg|srv))"', (package / "CMakeLists.txt").read_text())
-        )
-        assert listed == {f"{p.parent.name}/{p.name}" for p in package.rglob("*.[ms][sr][gv]")}
+        listed = set(re.findall(r'"(\w+/\w+\.(?:msg|srv|action))"', (package / "CMakeLists.txt").read_text()))
+        assert listed == {f"{p.parent.name}/{p.name}" for p in interface_files(package)}
