@@ -14,9 +14,9 @@ from imagebind_node.preprocessing.audio_signal import resample, to_mono
 
 RATE = 16000
 LEAD_IN = 1.0
-PAUSE = 2.0
-SETTLE = 1.5
-"""Seconds after the end of a cue before a box counts as found in silence: the window and the decay of the cue."""
+PAUSE = 4.0
+SETTLE = 3.2
+"""Seconds after the end of a cue before a box counts as found in silence: the audio window and `cue_timeout`."""
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ class CueResult:
 
     heard, confidence: what the encoder took it for in its surest window. seen: the message with the best score
     of those that looked for this, or None. iou: of its first box with the right box. hits: share of these messages
-    whose first box was right. delay: seconds from the onset of the sound to the first of them. found: the box of
-    the best score is right.
+    whose first box was right. delay: seconds from the onset of the sound to the first right box, under any name that
+    the sound was heard by. found: the box of the best score is right.
     """
 
     interval: Interval
@@ -67,9 +67,15 @@ def _judge_cue(scene: Scene, interval: Interval, record: Record, scale: float) -
     # By arrival, not by the picture's stamp: a new cue searches the newest frame at hand again, and that frame
     # may be older than the sound. Only messages that name what was heard most surely count: the onset and the
     # end of a sound, and a late frame of the cue before, are searched for something else.
-    seen = [s for s in record.seen if during(s.arrived) and len(s.scores) and s.labels[0] == label]
+    names = {h.label for h in heard}
+    named = [s for s in record.seen if during(s.arrived) and len(s.scores) and s.labels[0] in names]
+    seen = [s for s in named if s.labels[0] == label]
     answers = scene.things[interval.cue.thing]
-    overlaps = [best_iou(s.boxes[0] * scale, answers) for s in seen]
+
+    def overlap(message: Seen) -> float:
+        return best_iou(message.boxes[0] * scale, answers)
+
+    overlaps = [overlap(s) for s in seen]
     best = max(range(len(seen)), key=lambda i: float(seen[i].scores[0]), default=None)
     iou = overlaps[best] if best is not None else 0.0
     onset = 0 if record.started is None else record.started + round(interval.start * 1e9)
@@ -79,7 +85,7 @@ def _judge_cue(scene: Scene, interval: Interval, record: Record, scale: float) -
         confidence=surest.confidence if surest else 0.0,
         seen=None if best is None else seen[best],
         iou=iou,
-        hits=float(np.mean([overlap >= HIT_IOU for overlap in overlaps])) if seen else 0.0,
-        delay=min(((s.arrived - onset) / 1e9 for s in seen), default=None),
+        hits=float(np.mean(np.array(overlaps) >= HIT_IOU)) if seen else 0.0,
+        delay=min(((s.arrived - onset) / 1e9 for s in named if overlap(s) >= HIT_IOU), default=None),
         found=iou >= HIT_IOU,
     )

@@ -14,11 +14,16 @@ from imagebind_node.errors import InvalidInputError
 
 @dataclass(frozen=True)
 class Cue:
-    """One thing to look for. strength: 1 while it sounds, halves every half-life after `heard` (nanoseconds)."""
+    """One thing to look for.
+
+    strength: 1 while it sounds, halves every half-life after `heard` (nanoseconds). surest: confidence of the
+    hearing that it has its label from.
+    """
 
     label: str
     embedding: Embedding
     heard: int
+    surest: float
     strength: float = 1.0
 
 
@@ -27,7 +32,8 @@ class CueBoard:
 
     half_life: seconds after the last hearing until a cue counts half; timeout: seconds after which it is
     forgotten; capacity: when full, the cue that was not heard for longest makes room; same: cosine from which
-    a cue of another name is the same sound: it keeps its first name, so that tracks of its things go on.
+    a cue of another name is the same sound: it keeps its name, so that tracks of its things go on, until it is
+    heard more surely under the other one.
     """
 
     def __init__(
@@ -58,8 +64,11 @@ class CueBoard:
             if known is not None:
                 if 0 < known.heard - heard <= self.timeout * 1e9:
                     return False
-                label = known.label
-            self._cues[label] = Cue(label, embedding, heard)
+                if embedding.confidence <= known.surest:
+                    label = known.label
+                del self._cues[known.label]
+            surest = max(embedding.confidence, known.surest if known is not None else 0.0)
+            self._cues[label] = Cue(label, embedding, heard, surest)
             while len(self._cues) > self.capacity:
                 del self._cues[min(self._cues, key=lambda name: self._cues[name].heard)]
             return True

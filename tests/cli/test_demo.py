@@ -25,7 +25,7 @@ def test_every_sound_of_the_meadow_finds_its_animal(run_process, tmp_path):
         assert cue["seconds_to_first_box"] > 0
     counts = scene["counts"]
     assert counts["lost_sound_frames"] == 0
-    assert 0 <= counts["sound_frames"] - 16000 * 21 < 16000
+    assert 0 <= counts["sound_frames"] - 16000 * 29 < 16000
     assert counts["pictures"] > 100
     assert counts["audio_embeddings"] > 50
     pictures = sorted(out.glob("*.png"))

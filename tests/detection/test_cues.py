@@ -56,6 +56,14 @@ def test_the_same_sound_under_another_name_stays_one_cue_of_the_first_name():
     assert set(strengths(board, 2.0)) == {"dog", "bell"}
 
 
+def test_the_same_sound_takes_the_name_that_it_is_heard_under_most_surely():
+    board = CueBoard()
+    board.hear("animal", cue(0, 1.0, confidence=0.3))
+    board.hear("dog", cue(0, 1.1, confidence=0.8))
+    board.hear("animal", cue(0, 1.2, confidence=0.5))
+    assert strengths(board, 1.2) == {"dog": 1.0}
+
+
 def test_late_and_abstaining_cues_change_nothing():
     board = CueBoard()
     board.hear("dog", cue(0, 5.0))
