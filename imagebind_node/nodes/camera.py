@@ -55,7 +55,7 @@ class CameraNode(DriverNode):
                     self.get_logger().info(f"{camera.name} has ended")
                     stop.wait()
                     return
-                self.emit_image(camera.read_latest(self.settings["read_timeout"]))
+                self.emit_picture(CAMERA_TOPIC, camera.read_latest(self.settings["read_timeout"]))
 
     def stats(self) -> SensorStats | None:
         return self._camera.stats if self._camera else None

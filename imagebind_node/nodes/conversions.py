@@ -17,6 +17,7 @@ from std_msgs.msg import Header
 from imagebind_node.embedding import Embedding, Space
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.samples import AudioSample, ImuSample, Modality, parse_modality
+from imagebind_node.sensors.inertial import ImuReading
 
 MAX_AUDIO_CHANNELS = 64
 
@@ -87,6 +88,21 @@ def imu_row(message: Imu) -> tuple[float, float, float, float, float, float]:
     if not math.isfinite(sum(row)):
         raise InvalidInputError("Imu holds NaN or infinite values: check the driver")
     return row
+
+
+def imu_message(reading: ImuReading, frame_id: str, variances: tuple[float, float]) -> Imu:
+    """Reading -> Imu message (REP-145) without orientation.
+
+    variances: of acceleration, (m/s^2)^2, and turn rate, (rad/s)^2, alike on the three axes; 0 = unknown.
+    """
+    message = Imu(header=header(reading.stamp, frame_id))
+    acceleration, turn = message.linear_acceleration, message.angular_velocity
+    acceleration.x, acceleration.y, acceleration.z = reading.acceleration
+    turn.x, turn.y, turn.z = reading.turn_rate
+    message.orientation_covariance[0] = -1.0  # no orientation
+    message.linear_acceleration_covariance[::4] = variances[0]
+    message.angular_velocity_covariance[::4] = variances[1]
+    return message
 
 
 def imu_sample(messages: Sequence[Imu]) -> ImuSample:

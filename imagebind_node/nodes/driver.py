@@ -7,20 +7,39 @@ from collections.abc import Sequence
 from typing import Any
 
 from imagebind_msgs.msg import Audio
-from sensor_msgs.msg import Image
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, Image, Imu
 
 from imagebind_node.errors import DeviceError
 from imagebind_node.nodes import qos
 from imagebind_node.nodes.base import ManagedNode
-from imagebind_node.nodes.conversions import audio_message
+from imagebind_node.nodes.conversions import audio_message, imu_message
 from imagebind_node.nodes.diagnostics import ERROR, OK, WARN, Report
-from imagebind_node.nodes.image_conversions import image_message
+from imagebind_node.nodes.image_conversions import (
+    PictureSample,
+    camera_info_message,
+    picture_message,
+)
 from imagebind_node.nodes.parameters import Setting
-from imagebind_node.samples import AudioSample, ImageSample
+from imagebind_node.samples import AudioSample
 from imagebind_node.sensors.base import SensorStats
+from imagebind_node.sensors.camera_model import CameraModel
+from imagebind_node.sensors.inertial import ImuReading
 from imagebind_node.streaming.statistics import RateMeter
 
-CAMERA_TOPIC, AUDIO_TOPIC = "camera/image_raw", "audio"
+CAMERA_TOPIC, AUDIO_TOPIC, IMU_TOPIC = "camera/image_raw", "audio", "imu/data"
+DEPTH_TOPIC, THERMAL_TOPIC = "depth/image_raw", "thermal/image_raw"
+CAMERA_INFO_TOPIC, DEPTH_INFO_TOPIC = "camera/camera_info", "depth/camera_info"
+_TYPES: dict[str, tuple[type, QoSProfile]] = {
+    CAMERA_TOPIC: (Image, qos.SENSOR),
+    DEPTH_TOPIC: (Image, qos.SENSOR),
+    THERMAL_TOPIC: (Image, qos.SENSOR),
+    CAMERA_INFO_TOPIC: (CameraInfo, qos.SENSOR),
+    DEPTH_INFO_TOPIC: (CameraInfo, qos.SENSOR),
+    AUDIO_TOPIC: (Audio, qos.audio()),
+    # Reliable, since that serves both kinds of subscribers.
+    IMU_TOPIC: (Imu, QoSProfile(depth=100)),
+}
 _JOIN_SECONDS = 5.0
 
 
@@ -37,13 +56,13 @@ class DriverNode(ManagedNode):
         self.rates = {topic: RateMeter() for topic in topics}
 
     def drive(self, stop: threading.Event) -> None:
-        """Deliver samples through `emit_image` and `emit_audio` until `stop` is set."""
+        """Deliver samples through the methods `emit_...` until `stop` is set."""
         raise NotImplementedError
 
     def configure(self) -> None:
-        types = {CAMERA_TOPIC: (Image, qos.SENSOR), AUDIO_TOPIC: (Audio, qos.audio())}
         for topic in self._topics:
-            self._outputs[topic] = self.publisher(types[topic][0], topic, types[topic][1])
+            message_type, profile = _TYPES[topic]
+            self._outputs[topic] = self.publisher(message_type, topic, profile)
             self._withdraw.append(self.exchange.announce(self.resolve_topic_name(topic)))
         self.diagnostics.add("driver", self._report)
 
@@ -66,11 +85,25 @@ class DriverNode(ManagedNode):
         self.diagnostics.remove("driver")
         self._withdraw, self._outputs = [], {}
 
-    def emit_image(self, sample: ImageSample) -> None:
-        """Send a picture out."""
-        publisher = self._sent(CAMERA_TOPIC, sample)
+    def emit_picture(self, topic: str, sample: PictureSample, encoding: str = "") -> None:
+        """Send a picture out; encoding: see `picture_message`."""
+        publisher = self._sent(topic, sample)
         if publisher.get_subscription_count() > 0:
-            publisher.publish(image_message(sample.data, "rgb8", sample.stamp, sample.frame_id))
+            publisher.publish(picture_message(sample, encoding))
+
+    def emit_info(self, topic: str, camera: CameraModel, stamp: int, frame_id: str) -> None:
+        """Send out the geometry of the picture of the same stamp."""
+        publisher = self._outputs[topic]
+        self.rates[topic].tick()
+        if publisher.get_subscription_count() > 0:
+            publisher.publish(camera_info_message(camera, stamp, frame_id))
+
+    def emit_imu(self, reading: ImuReading, frame_id: str, variances: tuple[float, float]) -> None:
+        """Send a measurement out; variances: of acceleration, (m/s^2)^2, and turn rate, (rad/s)^2; 0 = unknown."""
+        message = imu_message(reading, frame_id, variances)
+        publisher = self._sent(IMU_TOPIC, message)
+        if publisher.get_subscription_count() > 0:
+            publisher.publish(message)
 
     def emit_audio(self, sample: AudioSample, sequence: int) -> None:
         """Send a block of sound out."""
@@ -81,6 +114,10 @@ class DriverNode(ManagedNode):
     def stats(self) -> SensorStats | None:
         """Counters of the sensor, if there is one."""
         return None
+
+    def figures(self) -> dict[str, object]:
+        """More for diagnostics."""
+        return {}
 
     def _sent(self, topic: str, item: Any) -> Any:
         publisher = self._outputs[topic]
@@ -114,7 +151,7 @@ class DriverNode(ManagedNode):
             "lost": stats.lost,
             "opened": stats.opened,
             "last error": stats.last_error,
-        }
+        } | self.figures()
         if stats.state == "lost":
             return Report(ERROR, stats.last_error, values)
         level = WARN if stats.state in ("opening", "ended") else OK

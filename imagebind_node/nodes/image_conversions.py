@@ -18,6 +18,7 @@ from imagebind_node.formats.bounded import DECODER_ERRORS, one_line
 from imagebind_node.formats.pictures import MAX_PIXELS, to_rgb
 from imagebind_node.nodes.conversions import header, to_nanoseconds
 from imagebind_node.samples import MAX_IMAGE_SIDE, DepthSample, ImageSample, Modality, ThermalSample
+from imagebind_node.sensors.camera_model import CameraModel
 
 PictureSample = ImageSample | DepthSample | ThermalSample
 
@@ -137,6 +138,45 @@ def image_message(data: np.ndarray, encoding: str, stamp: int, frame_id: str) ->
         step=contiguous.strides[0],
         data=buffer,
     )
+
+
+def picture_message(sample: PictureSample, encoding: str = "") -> Image:
+    """Sample -> Image. Colour: rgb8; depth: 16UC1 (mm, 0 = no measurement; the default) or 32FC1 (metres, NaN);
+    thermal: by its dtype mono8, mono16 or, if `encoding` says so, 16UC1, and 32FC1.
+    """
+    data = sample.data
+    if isinstance(sample, ImageSample):
+        encoding = "rgb8"
+    elif isinstance(sample, DepthSample):
+        encoding = encoding or "16UC1"
+        data = _metres_to_millimetres(data) if encoding == "16UC1" else data
+    elif data.dtype == np.uint16:
+        encoding = encoding or "mono16"
+    else:
+        encoding = {np.dtype(np.uint8): "mono8", np.dtype(np.float32): "32FC1"}[data.dtype]
+    return image_message(data, encoding, sample.stamp, sample.frame_id)
+
+
+def camera_info_message(camera: CameraModel, stamp: int, frame_id: str) -> CameraInfo:
+    """Geometry -> CameraInfo. P is K, with -fx * baseline in P[3] as for the second camera of a stereo pair."""
+    k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
+    return CameraInfo(
+        header=header(stamp, frame_id),
+        width=camera.width,
+        height=camera.height,
+        distortion_model=camera.distortion_model,
+        d=list(camera.distortion),
+        k=k,
+        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p=[*k[0:3], -camera.fx * camera.baseline_m, *k[3:6], 0.0, *k[6:9], 0.0],
+    )
+
+
+def _metres_to_millimetres(data: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        scaled = np.rint(data * np.float32(1000.0))
+        # What does not fit in 16 bits is no measurement either.
+        return np.where((scaled > 0) & (scaled <= 65535), scaled, 0).astype(np.uint16)
 
 
 def _decompress(message: CompressedImage, modality: Modality) -> tuple[str, np.ndarray]:

@@ -106,7 +106,7 @@ class ReplayNode(DriverNode):
 
     def _emit(self, sample: ImageSample | AudioSample, sequence: int) -> None:
         if isinstance(sample, ImageSample):
-            self.emit_image(sample)
+            self.emit_picture(CAMERA_TOPIC, sample)
         else:
             self.emit_audio(sample, sequence)
 

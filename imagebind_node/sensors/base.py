@@ -10,10 +10,9 @@ from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
 from imagebind_node.errors import DeviceError
-from imagebind_node.samples import Sample
 
-S = TypeVar("S", bound=Sample)
-Delivered = TypeVar("Delivered", bound=Sample, covariant=True)
+S = TypeVar("S")
+Delivered = TypeVar("Delivered", covariant=True)
 Clock = Callable[[], int]
 """Returns nanoseconds of the clock that stamps samples."""
 

@@ -1,0 +1,119 @@
+"""RealSense node: colour, aligned depth, their geometry and motion of one camera or recording.
+
+ros2 run imagebind_node realsense --ros-args -p serial:="'046122250123'"
+ros2 run imagebind_node realsense --ros-args -p file:=kitchen.bag
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from imagebind_node.errors import DeviceError
+from imagebind_node.nodes.driver import (
+    CAMERA_INFO_TOPIC,
+    CAMERA_TOPIC,
+    DEPTH_INFO_TOPIC,
+    DEPTH_TOPIC,
+    IMU_TOPIC,
+    DriverNode,
+)
+from imagebind_node.nodes.executor import run
+from imagebind_node.nodes.parameters import Setting
+from imagebind_node.sensors.base import SensorStats
+from imagebind_node.sensors.realsense import RealSense, RealSenseConfig, RealSenseFrame
+
+SETTINGS = [
+    Setting("serial", "", "Serial number of the camera; empty: the first one found."),
+    Setting("file", "", "Recording of the SDK to play instead (.bag, .db3); empty: none."),
+    Setting("width", 640, "Pixels of colour and depth; 0: the SDK's choice.", 0, 16384),
+    Setting("height", 480, "Pixels of colour and depth; 0: the SDK's choice.", 0, 16384),
+    Setting("fps", 30, "Frames a second, one of the camera's own rates; 0: the SDK's choice.", 0, 300),
+    Setting("imu", True, "Publish the camera's motion sensor, if it has one."),
+    Setting("loop", False, "Start a recording over at its end."),
+    Setting("baseline", 0.0, "Metres between the stereo pair; 0: what the camera says.", 0.0, 10.0),
+    Setting("frame_id", "camera_optical_frame", "Coordinate frame of colour and depth (REP-105)."),
+    Setting("imu_frame_id", "camera_imu_optical_frame", "Coordinate frame of the motion sensor."),
+    Setting(
+        "depth_encoding",
+        "16UC1",
+        "Depth as millimetres or as metres (REP-118).",
+        choices=("16UC1", "32FC1"),
+    ),
+    Setting("acceleration_variance", 0.01, "Noise of the accelerometer, (m/s^2)^2; 0: unknown.", 0.0, 1000.0),
+    Setting("turn_rate_variance", 0.01, "Noise of the gyroscope, (rad/s)^2; 0: unknown.", 0.0, 1000.0),
+    Setting("read_timeout", 1.0, "Seconds without a picture that count as an error.", 0.1, 60.0, live=True),
+]
+_CONFIG = ("serial", "file", "width", "height", "fps", "imu", "loop", "baseline", "frame_id")
+
+
+class RealSenseNode(DriverNode):
+    """Publishes what a RealSense sees and feels; survives the loss of the camera."""
+
+    def __init__(self, name: str = "realsense", **options: Any) -> None:
+        topics = [CAMERA_TOPIC, CAMERA_INFO_TOPIC, DEPTH_TOPIC, DEPTH_INFO_TOPIC, IMU_TOPIC]
+        super().__init__(name, SETTINGS, topics, **options)
+        self._camera: RealSense | None = None
+
+    def configure(self) -> None:
+        config = RealSenseConfig(**{name: self.settings[name] for name in _CONFIG})
+        self._camera = RealSense(config, self.now)
+        super().configure()
+
+    def cleanup(self) -> None:
+        super().cleanup()
+        self._camera = None
+
+    def drive(self, stop: threading.Event) -> None:
+        camera = self._camera
+        assert camera is not None
+        done = threading.Event()
+        with camera:
+            motion = threading.Thread(target=self._drive_imu, args=(camera, done), daemon=True)
+            motion.start()
+            try:
+                while not stop.is_set():
+                    if camera.stats.state == "ended":
+                        self.get_logger().info(f"{camera.name} has ended")
+                        stop.wait()
+                        return
+                    self._emit(camera.read_latest(self.settings["read_timeout"]))
+            finally:
+                done.set()
+                motion.join()
+
+    def stats(self) -> SensorStats | None:
+        return self._camera.stats if self._camera else None
+
+    def figures(self) -> dict[str, object]:
+        return {"imu dropped": self._camera.imu_dropped} if self._camera else {}
+
+    def _emit(self, frame: RealSenseFrame) -> None:
+        frame_id = self.settings["frame_id"]
+        if frame.colour is not None:
+            self.emit_info(CAMERA_INFO_TOPIC, replace(frame.camera, baseline_m=0.0), frame.stamp, frame_id)
+            self.emit_picture(CAMERA_TOPIC, frame.colour)
+        if frame.depth is not None:
+            self.emit_info(DEPTH_INFO_TOPIC, frame.camera, frame.stamp, frame_id)
+            self.emit_picture(DEPTH_TOPIC, frame.depth, self.settings["depth_encoding"])
+
+    def _drive_imu(self, camera: RealSense, done: threading.Event) -> None:
+        frame_id = self.settings["imu_frame_id"]
+        variances = (self.settings["acceleration_variance"], self.settings["turn_rate_variance"])
+        while not done.is_set():
+            # Silence needs no words of its own: that of the pictures is reported, and not every camera has an IMU.
+            with contextlib.suppress(DeviceError):
+                self.emit_imu(camera.read_imu(0.2), frame_id, variances)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Entry point of the executable `realsense`."""
+    return run(lambda: [RealSenseNode()], args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
