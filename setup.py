@@ -8,7 +8,20 @@ from setuptools import find_packages, setup
 
 NAME = "imagebind_node"
 SHARE = Path("share") / NAME
-NODES = ("encoder", "detector", "camera", "microphone", "replay", "up", "memory", "recognizer", "fusion")
+NODES = (
+    "encoder",
+    "detector",
+    "fusion",
+    "memory",
+    "recognizer",
+    "camera",
+    "realsense",
+    "thermal",
+    "microphone",
+    "imu",
+    "replay",
+    "up",
+)
 
 BASE = [
     "numpy>=1.24",
@@ -77,6 +90,7 @@ EXTRAS = {
     "ray": ["ray[data]>=2.40"],
     "tracking": ["trackers>=2.6", "supervision>=0.27"],
     # Readers of evaluation datasets that come in HDF5.
+    "serial": ["pyserial>=3.5"],
     "datasets": ["h5py>=3.8"],
 }
 

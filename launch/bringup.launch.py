@@ -65,10 +65,30 @@ ARGUMENTS = [
         "microphone", default_value="true", choices=SWITCH, description="Start our microphone driver."
     ),
     DeclareLaunchArgument(
+        "realsense",
+        default_value="false",
+        choices=SWITCH,
+        description="Start our RealSense driver in place of the camera driver.",
+    ),
+    DeclareLaunchArgument(
+        "thermal_camera", default_value="false", choices=SWITCH, description="Start our thermal driver."
+    ),
+    DeclareLaunchArgument(
+        "serial_imu", default_value="false", choices=SWITCH, description="Start our driver of serial IMUs."
+    ),
+    DeclareLaunchArgument(
         "fusion", default_value="false", choices=SWITCH, description="Start the node that adds embeddings up."
     ),
 ]
 MODEL_NODES = ("encoder", "detector")
+# Launch argument -> driver that it starts.
+DRIVERS = {
+    "camera": "camera",
+    "realsense": "realsense",
+    "thermal_camera": "thermal",
+    "microphone": "microphone",
+    "serial_imu": "imu",
+}
 # Launch argument -> relative topic that it renames, for robots that have their own drivers.
 TOPICS = {
     "image": "camera/image_raw",
@@ -95,14 +115,22 @@ def parameters_of(node: str, context: LaunchContext) -> dict:
     return chosen
 
 
-def renamed() -> list:
-    """Remappings of the topics, and of the compressed one beside each picture topic."""
+def renamed(context: LaunchContext) -> list:
+    """Remappings of the topics, and of the compressed one and the camera_info beside each picture topic."""
     pairs = []
     for name, topic in TOPICS.items():
-        pairs.append((topic, LaunchConfiguration(name)))
+        chosen = context.launch_configurations[name]
+        pairs.append((topic, chosen))
         if topic.endswith("image_raw"):
-            pairs.append((f"{topic}/compressed", [LaunchConfiguration(name), "/compressed"]))
+            pairs.append((f"{topic}/compressed", f"{chosen}/compressed"))
+            pairs.append((beside(topic), beside(chosen)))
     return pairs
+
+
+def beside(topic: str) -> str:
+    """The camera_info that goes with a picture topic, by the rule of image_transport."""
+    folder, slash, _ = topic.rpartition("/")
+    return f"{folder}{slash}camera_info"
 
 
 def separate(names: list, context: LaunchContext) -> list:
@@ -114,7 +142,7 @@ def separate(names: list, context: LaunchContext) -> list:
             name=name,
             namespace=LaunchConfiguration("namespace"),
             parameters=[LaunchConfiguration("params_file"), parameters_of(name, context)],
-            remappings=renamed(),
+            remappings=renamed(context),
             ros_arguments=["--log-level", LaunchConfiguration("log_level")],
             output="screen",
         )
@@ -133,7 +161,7 @@ def composed(names: list, context: LaunchContext) -> list:
             executable="up",
             namespace=LaunchConfiguration("namespace"),
             parameters=[LaunchConfiguration("params_file"), file.name],
-            remappings=renamed(),
+            remappings=renamed(context),
             arguments=["--nodes", ",".join(names)],
             ros_arguments=["--log-level", LaunchConfiguration("log_level")],
             output="screen",
@@ -145,7 +173,10 @@ def composed(names: list, context: LaunchContext) -> list:
 def start_nodes(context: LaunchContext) -> list:
     """Called when the arguments have their values."""
     value = context.launch_configurations
-    names = [name for name in ("camera", "microphone") if value[name] == "true"] + list(MODEL_NODES)
+    wanted = {argument for argument in DRIVERS if value[argument] == "true"}
+    if "realsense" in wanted:
+        wanted.discard("camera")
+    names = [node for argument, node in DRIVERS.items() if argument in wanted] + list(MODEL_NODES)
     names += ["fusion"] if value["fusion"] == "true" else []
     return (composed if value["composed"] == "true" else separate)(names, context)
 

@@ -23,6 +23,7 @@ need "python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-
 need libgl1 has_library libGL.so.1                    # opencv-python
 need libglib2.0-0 has_library libglib-2.0.so.0        # opencv-python
 need libportaudio2 has_library libportaudio.so.2      # sounddevice: microphone
+need libusb-1.0-0 has_library libusb-1.0.so.0         # pyrealsense2: RealSense cameras
 need pulseaudio command -v pulseaudio                 # virtual microphone of the tests
 need pulseaudio-utils command -v pactl                # the same
 need libasound2-plugins has_alsa_pulse                # the same: PortAudio reaches PulseAudio through ALSA

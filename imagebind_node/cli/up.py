@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--nodes",
         default="camera,microphone,encoder,detector",
         metavar="A,B",
-        help="of camera, microphone, replay, encoder, detector (default: all but replay)",
+        help="of camera, realsense, thermal, microphone, imu, replay, encoder, detector, fusion "
+        "(default: camera, microphone, encoder, detector)",
     )
     parser.add_argument("--params-file", type=Path, metavar="FILE", help="ROS parameter file")
     parser.add_argument(

@@ -13,6 +13,7 @@ import torch
 
 from imagebind_node.embedding import Embedding, Space
 from imagebind_node.errors import InvalidInputError, UnsupportedModalityError
+from imagebind_node.preprocessing.thermal import ThermalRange
 from imagebind_node.samples import Modality, Sample, parse_modality
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
@@ -37,12 +38,14 @@ class StreamingFrontEnd(Protocol):
 class Encoder(ABC):
     """Turns samples into embeddings of one space. Safe to call from one thread at a time.
 
-    name: registered name of the model; space: where its embeddings live; modalities: the loaded towers.
+    name: registered name of the model; space: where its embeddings live; modalities: the loaded towers;
+    thermal_range: what becomes black and white in thermal pictures, may be set at any time.
     """
 
     name: str
     space: Space
     modalities: frozenset[Modality]
+    thermal_range = ThermalRange()
 
     @abstractmethod
     def preprocess(self, modality: Modality, sample: Sample) -> torch.Tensor:

@@ -22,6 +22,7 @@ from imagebind_node.nodes.models import load_model, model_name
 from imagebind_node.nodes.parameters import Setting, model_settings
 from imagebind_node.nodes.picture_input import TOPICS, PictureInput
 from imagebind_node.nodes.requests import Requests
+from imagebind_node.preprocessing.thermal import RANGE_MODES, ThermalRange
 from imagebind_node.samples import Modality
 from imagebind_node.streaming.scheduler import Scheduler
 from imagebind_node.streaming.statistics import RateMeter, StageTimes
@@ -31,6 +32,15 @@ SETTINGS = [
     Setting("rate.vision", 15.0, "Camera frames encoded a second at most; 0: all.", 0.0, 1000.0, live=True),
     Setting("rate.depth", 10.0, "Depth frames encoded a second at most; 0: all.", 0.0, 1000.0, live=True),
     Setting("rate.thermal", 10.0, "Thermal frames encoded a second at most; 0: all.", 0.0, 1000.0, live=True),
+    Setting(
+        "thermal.mode",
+        "auto",
+        "What becomes black and white in thermal pictures: thermal.low and thermal.high as raw values (window), "
+        "degrees Celsius (radiometric) or percentiles; auto: the model's choice.",
+        choices=RANGE_MODES,
+    ),
+    Setting("thermal.low", 0.0, "See thermal.mode.", -1000.0, 1e9),
+    Setting("thermal.high", 0.0, "See thermal.mode.", -1000.0, 1e9),
     Setting("hop", 0.1, "Seconds of new sound from one audio embedding to the next.", 0.02, 10.0),
     Setting("imu_hop", 0.5, "Seconds of new motion from one IMU embedding to the next.", 0.02, 10.0),
     Setting(
@@ -67,7 +77,9 @@ class EncoderNode(ManagedNode):
         from imagebind_msgs.msg import Embedding
         from imagebind_msgs.srv import Encode
 
+        chosen = ThermalRange(*(self.settings[f"thermal.{name}"] for name in ("mode", "low", "high")))
         self._encoder = load_model(self.settings)
+        self._encoder.thermal_range = chosen
         streamed = [m for m in (*TOPICS, Modality.AUDIO, Modality.IMU) if m in self._encoder.modalities]
         for modality in streamed:
             topic = f"embedding/{modality}"

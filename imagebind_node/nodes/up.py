@@ -21,7 +21,10 @@ from imagebind_node.streaming.exchange import Exchange
 
 NODES = {
     "camera": "CameraNode",
+    "realsense": "RealSenseNode",
+    "thermal": "ThermalNode",
     "microphone": "MicrophoneNode",
+    "imu": "ImuNode",
     "replay": "ReplayNode",
     "encoder": "EncoderNode",
     "detector": "DetectorNode",

@@ -6,6 +6,7 @@ The original ships no loader for thermal pictures; docs/preprocessing.md says wh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +34,31 @@ class ThermalParameters:
 
 
 THERMAL = ThermalParameters()
+
+
+RANGE_MODES = ("auto", "window", "radiometric", "percentiles")
+
+
+@dataclass(frozen=True)
+class ThermalRange:
+    """What becomes black and white: `low` and `high` of raw values (window), degrees Celsius (radiometric) or
+    percent of the pixels (percentiles); auto leaves the choice to the model."""
+
+    mode: str = "auto"
+    low: float = 0.0
+    high: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.mode not in RANGE_MODES:
+            raise InvalidInputError(f"thermal range {self.mode!r} is not one of {', '.join(RANGE_MODES)}")
+        if self.mode != "auto":
+            low, high = _ordered(f"thermal range ({self.mode})", (self.low, self.high))
+            if self.mode == "percentiles" and not 0 <= low < high <= 100:
+                raise InvalidInputError(f"percentiles must lie from 0 to 100, got {low} and {high}")
+
+    def choice(self) -> dict[str, Any]:
+        """Keyword arguments for `window_of` and `preprocess_thermal`."""
+        return {} if self.mode == "auto" else {self.mode: (self.low, self.high)}
 
 
 def window_of(

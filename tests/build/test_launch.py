@@ -23,7 +23,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed: make setup")
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = {path.name: path for path in (ROOT / "launch").glob("*.launch.py")}
 CONFIG = {path.name: path for path in (ROOT / "config").glob("*.yaml")}
-NODES = ("encoder", "detector", "fusion", "camera", "microphone", "replay")
+NODES = ("encoder", "detector", "fusion", "camera", "realsense", "thermal", "microphone", "imu", "replay")
 COMMON = {
     "model",
     "device",
@@ -36,7 +36,8 @@ COMMON = {
 }
 ARGUMENTS = {
     "bringup.launch.py": COMMON
-    | {"modalities", "composed", "camera", "microphone", "image", "depth", "thermal", "audio"},
+    | {"modalities", "composed", "fusion", "image", "depth", "thermal", "audio", "imu"}
+    | {"camera", "realsense", "thermal_camera", "microphone", "serial_imu"},
     "detector.launch.py": COMMON | {"image", "cue"},
 }
 HAS_LAUNCH = bool(

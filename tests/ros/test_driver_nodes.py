@@ -1,5 +1,8 @@
-"""Camera, microphone and replay nodes: real files and a real sound system in, topics out."""
+"""Driver and replay nodes: real files, a real sound system and a real tty in, topics out."""
 
+import os
+import pty
+import tty
 from itertools import pairwise
 
 import cv2
@@ -7,14 +10,18 @@ import numpy as np
 import pytest
 import soundfile
 from graph import eventually
-from imagebind_msgs.msg import Audio
+from imagebind_msgs.msg import Audio, Embedding
 from messages import DEMO, demo_sound
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, Imu
 
+from imagebind_node.errors import InvalidInputError
 from imagebind_node.nodes import qos
 from imagebind_node.nodes.camera import CameraNode
+from imagebind_node.nodes.encoder import EncoderNode
+from imagebind_node.nodes.imu import ImuNode
 from imagebind_node.nodes.microphone import MicrophoneNode
 from imagebind_node.nodes.replay import ReplayNode
+from imagebind_node.nodes.thermal import ThermalNode
 
 RATE = 16000
 
@@ -144,3 +151,83 @@ def test_replay_that_has_nothing_to_play_says_so(running, parameters, complaint)
     node = running.make(ReplayNode, start=False, **parameters)
     assert not node.autostart()
     assert complaint in str(node.start_error)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("encoding", ["mono16", "32FC1"])
+def test_thermal_node_publishes_16_bits_that_the_encoder_embeds(client, running, tmp_path, encoding):
+    y, x = np.mgrid[:62, :80]
+    counts = (29315 + 10 * x + 20 * y).astype(np.uint16)
+    for index in range(3):
+        cv2.imwrite(str(tmp_path / f"{index:03d}.png"), counts)
+    pictures = client.collect(Image, "thermal/image_raw", qos.SENSOR)
+    embeddings = client.collect(Embedding, "embedding/thermal", qos.RESULT)
+    running.make(
+        ThermalNode,
+        source=str(tmp_path / "%03d.png"),
+        fps=10.0,
+        loop=True,
+        crop_bottom=2,
+        kelvin_per_count=0.01,
+        encoding=encoding,
+    )
+    node = running.make(
+        EncoderNode,
+        modalities=["thermal"],
+        thermal__mode="radiometric",
+        thermal__low=10.0,
+        thermal__high=50.0,
+        max_age=0.0,
+    )
+    running.serve()
+    eventually(lambda: len(pictures) > 3 and (embeddings or node.errors.last), "pictures and embeddings")
+    assert embeddings, node.errors.last
+    one = pictures[-1]
+    assert (one.encoding, one.width, one.height) == (encoding, 80, 60)
+    dtype, scale = (np.uint16, 1) if encoding == "mono16" else (np.float32, 100)
+    np.testing.assert_allclose(np.frombuffer(one.data, dtype).reshape(60, 80) * scale, counts[:60], rtol=1e-6)
+
+
+def test_encoder_refuses_a_thermal_range_without_a_span(running):
+    node = running.make(EncoderNode, start=False, modalities=["thermal"], thermal__mode="percentiles")
+    assert not node.autostart()
+    assert "low below high" in str(node.start_error)
+
+
+@pytest.mark.timeout(300)
+def test_imu_node_reads_a_serial_line_and_survives_its_loss(client, running, tmp_path):
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    link = tmp_path / "ttyIMU"
+    link.symlink_to(os.ttyname(slave))
+    messages = client.collect(Imu, "imu/data", 100)
+    node = running.make(ImuNode, port=str(link), acceleration_unit="g", acceleration_variance=0.04)
+    running.serve()
+
+    def talk():
+        os.write(master, b"nonsense\n" + b"".join(b"0,0,1,0.5,0,%d\n" % n for n in range(20)))
+        return len(messages) > 20
+
+    eventually(talk, "measurements")
+    one = messages[-1]
+    assert one.linear_acceleration.z == pytest.approx(9.80665)
+    assert one.angular_velocity.x == 0.5
+    assert (one.header.frame_id, one.linear_acceleration_covariance[4]) == ("imu_link", 0.04)
+    assert one.orientation_covariance[0] == -1
+    assert node.figures()["malformed lines"] > 0
+    os.close(slave)
+    os.close(master)
+    eventually(lambda: node.stats().state == "lost", "the loss")
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    link.unlink()
+    link.symlink_to(os.ttyname(slave))
+    messages.clear()
+    eventually(talk, "measurements again")
+    os.close(slave)
+    os.close(master)
+
+
+def test_imu_node_refuses_an_unknown_unit(running):
+    with pytest.raises(InvalidInputError, match="mg"):
+        running.make(ImuNode, start=False, acceleration_unit="mg")

@@ -106,7 +106,7 @@ class ConceptEncoder(Encoder):
         if isinstance(sample, DepthSample):
             pixels = depth_picture(sample)
         elif isinstance(sample, ThermalSample):
-            pixels = thermal_picture(sample)
+            pixels = thermal_picture(sample, self.thermal_range)
         elif isinstance(sample, ImageSample):
             pixels = sample.data
         else:

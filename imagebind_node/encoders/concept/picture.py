@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 
 from imagebind_node.errors import InvalidInputError
+from imagebind_node.preprocessing.thermal import ThermalRange, window_of
 from imagebind_node.samples import DepthSample, ThermalSample
 
+AUTO = ThermalRange()
 PERCENTILES = (2.0, 98.0)
 
 
@@ -55,6 +57,11 @@ def depth_picture(sample: DepthSample) -> np.ndarray:
     return stretched_grey(inverse)
 
 
-def thermal_picture(sample: ThermalSample) -> np.ndarray:
-    """Temperature as grey, warm is bright."""
-    return stretched_grey(sample.data.astype(np.float32))
+def thermal_picture(sample: ThermalSample, chosen: ThermalRange = AUTO) -> np.ndarray:
+    """Temperature as grey, warm is bright; dead pixels are black."""
+    values = sample.data.astype(np.float32)
+    if chosen.mode == "auto":
+        return stretched_grey(values)
+    low, high = window_of(sample, **chosen.choice())
+    grey = np.clip((values - low) / (high - low), 0.0, 1.0) * 255.0
+    return np.repeat(np.nan_to_num(grey).astype(np.uint8)[..., None], 3, 2)

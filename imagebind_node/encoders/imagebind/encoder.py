@@ -123,7 +123,7 @@ class ImageBindEncoder(Encoder):
         if isinstance(sample, ThermalSample):
             from imagebind_node.preprocessing.thermal import preprocess_thermal
 
-            return preprocess_thermal(sample)
+            return preprocess_thermal(sample, **self.thermal_range.choice())
         if isinstance(sample, ImuSample):
             from imagebind_node.preprocessing.imu import preprocess_imu
 
