@@ -33,7 +33,8 @@ from imagebind_node.nodes.transport import use_large_shared_memory
 from imagebind_node.preprocessing.audio_signal import resample, to_mono
 
 RATE, CAMERA_HZ, WIDTH, HEIGHT = 16000, 15.0, 640, 480
-SOUND_SECONDS, PAUSE_SECONDS, LEAD_SECONDS = 2.0, 1.7, 2.0
+# The pauses outlast `cue_timeout` of the detector: a box of the sound before would hide the answer to the next one.
+SOUND_SECONDS, PAUSE_SECONDS, LEAD_SECONDS = 1.5, 3.2, 2.0
 TARGETS = {"samples_lost": 0, "frame_to_embedding_p95_ms": 80.0, "cue_to_box_p95_ms": 700.0}
 START_SECONDS = 120.0
 

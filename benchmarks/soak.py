@@ -108,7 +108,7 @@ def graph() -> int:
             "lost frames": sound.lost_frames,
             "received frames": sound.received_frames,
             "skipped (s)": sound.skipped_seconds,
-            "imu": {"gaps": encoder._imu.stream.gaps, "dropped": encoder._imu.stream.dropped},
+            "imu": {"gaps": encoder._imu.stream.gaps, "dropped": encoder._imu.dropped},
             "events": fusion.changes,
             "failure": repr(spinner.failure) if spinner.failure else "",
         }

@@ -12,6 +12,7 @@ from imagebind_node.nodes.base import ManagedNode
 from imagebind_node.nodes.conversions import audio_sample
 from imagebind_node.samples import AudioSample
 from imagebind_node.streaming.audio_stream import AudioStream
+from imagebind_node.streaming.stamp_order import StampOrder
 from imagebind_node.streaming.statistics import RateMeter
 
 TOPIC = "audio"
@@ -29,6 +30,7 @@ class AudioInput:
         self._node = node
         self.stream = AudioStream(front_end, hop)
         self.arrivals = RateMeter()
+        self.order = StampOrder()
         self.stale = 0
         self.received = 0
         self._notify = notify
@@ -60,6 +62,7 @@ class AudioInput:
             "received frames": self.stream.received_frames,
             "lost frames": self.stream.lost_frames,
             "repeated blocks": self.stream.repeated_blocks,
+            "clock jumps": self.order.jumps,
             "skipped hops": self.stream.skipped_hops,
             "skipped (s)": self.stream.skipped_seconds,
         }
@@ -70,5 +73,7 @@ class AudioInput:
     def _push(self, sample: AudioSample, sequence: int | None) -> None:
         self.arrivals.tick()
         self.received += 1
+        # Which block comes next is told by its sequence; the stamps only show whether the clock was set.
+        self.order.judge(sample.stamp)
         if self.stream.push(sample, sequence):
             self._notify()

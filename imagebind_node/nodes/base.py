@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile
 
@@ -20,6 +21,7 @@ SUCCESS, FAILURE, ERROR = (
     TransitionCallbackReturn.FAILURE,
     TransitionCallbackReturn.ERROR,
 )
+STEADY_CLOCK = Clock(clock_type=ClockType.STEADY_TIME)
 
 
 class ManagedNode(LifecycleNode):
@@ -101,6 +103,20 @@ class ManagedNode(LifecycleNode):
         )
         self._subscriptions_of_ours.append(subscription)
         return subscription
+
+    def timer(self, period: float, callback: Callable[[], None]) -> Any:
+        """Call `callback` every `period` s of the machine's steady clock; what it raises is logged and counted.
+
+        A timer on the node's own clock stands still for an hour if that clock is set back by an hour.
+        """
+
+        def guarded() -> None:
+            try:
+                callback()
+            except Exception as error:  # noqa: BLE001 - rclpy would end the executor; it is reported
+                self.errors.add(getattr(callback, "__name__", "timer").strip("_"), error)
+
+        return self.create_timer(period, guarded, clock=STEADY_CLOCK)
 
     def unsubscribe(self, subscription: Any) -> None:
         """Destroy one subscription made by `subscription`."""

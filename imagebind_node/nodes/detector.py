@@ -161,7 +161,7 @@ class DetectorNode(ManagedNode):
             self._stop_listening = self.exchange.listen(name, self._guarded_cue)
         else:
             self.subscription(Embedding, _CUE_TOPIC, self._on_cue_message, qos.RESULT)
-        self._cue_timer = self.create_timer(_CUE_CHECK_PERIOD, self._check_cue_age)
+        self._cue_timer = self.timer(_CUE_CHECK_PERIOD, self._check_cue_age)
         assert self._query is not None
         self._query.publish()
 

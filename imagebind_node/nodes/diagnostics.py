@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.node import Node
+
+if TYPE_CHECKING:
+    from imagebind_node.nodes.base import ManagedNode
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
@@ -24,12 +27,12 @@ class Report:
 class Diagnostics:
     """Collects reports from `add`ed sources and publishes them at 1 Hz, in every lifecycle state."""
 
-    def __init__(self, node: Node, hardware_id: str = "") -> None:
+    def __init__(self, node: ManagedNode, hardware_id: str = "") -> None:
         self._node = node
         self._hardware_id = hardware_id
         self._sources: dict[str, Callable[[], Report]] = {}
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._timer = node.create_timer(1.0, self.publish)
+        self._timer = node.timer(1.0, self.publish)
 
     def add(self, name: str, source: Callable[[], Report]) -> None:
         """Ask `source` for a report every second, under `<node>: <name>`."""

@@ -236,15 +236,15 @@ class EncoderNode(ManagedNode):
             "errors": self.errors.counts[source.topic] + self.errors.counts[str(modality)],
             "last error": self.errors.last.get(str(modality)) or self.errors.last.get(source.topic, ""),
         }
-        if isinstance(source, (AudioInput, ImuInput)):
-            values |= source.figures()
+        values |= source.figures()
         if source.received == 0:
             return Report(OK, f"nothing received on {source.topic}", values)
         if source.arrivals.rate() == 0:
             return Report(WARN, f"{source.topic} has fallen silent", values)
         if source.stale and self._published[modality].rate() == 0:
             return Report(WARN, "every sample is older than max_age: do the clocks agree?", values)
-        return Report(OK, "encoding", values)
+        complaint = source.complaint() if isinstance(source, PictureInput) else ""
+        return Report(WARN, complaint, values) if complaint else Report(OK, "encoding", values)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -98,7 +98,7 @@ class FusionNode(ManagedNode):
                 self._stop_listening.append(self.exchange.listen(name, listener))
             else:
                 self.subscription(EmbeddingMessage, topic, self._on_message, qos.RESULT)
-        self._timer = self.create_timer(max(0.02, self.settings["slop"] / 2), self._flush)
+        self._timer = self.timer(max(0.02, self.settings["slop"] / 2), self._flush)
 
     def deactivate(self) -> None:
         for stop in self._stop_listening:

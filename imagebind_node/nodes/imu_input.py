@@ -53,7 +53,7 @@ class ImuInput:
     @property
     def dropped(self) -> int:
         """Measurements that were not used: repeated or out of order."""
-        return self.stream.dropped
+        return self.stream.order.dropped
 
     def take(self) -> ImuSample | None:
         """The newest window if one is due."""
@@ -62,11 +62,11 @@ class ImuInput:
     def figures(self) -> dict[str, object]:
         """More for diagnostics."""
         return {
-            "repeated": self.stream.repeated,
-            "out of order": self.stream.reordered,
+            "repeated": self.stream.order.repeated,
+            "out of order": self.stream.order.reordered,
             "gaps": self.stream.gaps,
             "lost (s)": self.stream.lost_seconds,
-            "clock jumps": self.stream.jumps,
+            "clock jumps": self.stream.order.jumps,
             "skipped hops": self.stream.skipped_hops,
         }
 

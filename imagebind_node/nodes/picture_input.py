@@ -12,8 +12,10 @@ from imagebind_node.nodes.base import ManagedNode
 from imagebind_node.nodes.conversions import to_nanoseconds
 from imagebind_node.nodes.image_conversions import PictureSample, picture_sample
 from imagebind_node.samples import Modality
+from imagebind_node.streaming.frozen import FrozenWatch
 from imagebind_node.streaming.mailbox import Mailbox
 from imagebind_node.streaming.rate_gate import RateGate
+from imagebind_node.streaming.stamp_order import StampOrder, Step
 from imagebind_node.streaming.statistics import RateMeter
 
 TOPICS = {
@@ -22,6 +24,7 @@ TOPICS = {
     Modality.THERMAL: "thermal/image_raw",
 }
 _CHECK_PERIOD = 0.5
+_FROZEN_SECONDS = 2.0
 
 
 class PictureInput:
@@ -45,6 +48,8 @@ class PictureInput:
         self.modality = modality
         self.topic = TOPICS[modality]
         self.gate = RateGate(rate)
+        self.order = StampOrder()
+        self.frozen = FrozenWatch()
         self.arrivals = RateMeter()
         self.stale = 0
         self._notify = notify
@@ -71,7 +76,7 @@ class PictureInput:
                 CameraInfo, info_topic, self._keep_info, qos.SENSOR
             )
         if self._transport == "auto":
-            self._timer = self._node.create_timer(_CHECK_PERIOD, self._choose_transport)
+            self._timer = self._node.timer(_CHECK_PERIOD, self._choose_transport)
 
     def close(self) -> None:
         """Unsubscribe."""
@@ -87,12 +92,27 @@ class PictureInput:
     @property
     def received(self) -> int:
         """Frames that came."""
-        return self._mailbox.received + self.gate.refused
+        return self._mailbox.received + self.gate.refused + self.order.dropped
 
     @property
     def dropped(self) -> int:
-        """Frames that a newer one replaced before they were used, and those above the target rate."""
-        return self._mailbox.dropped + self.gate.refused
+        """Frames that a newer one replaced before they were used, above the target rate, repeated or out of order."""
+        return self._mailbox.dropped + self.gate.refused + self.order.dropped
+
+    def figures(self) -> dict[str, object]:
+        """More for diagnostics."""
+        return {
+            "repeated": self.order.repeated,
+            "out of order": self.order.reordered,
+            "clock jumps": self.order.jumps,
+            "unchanged (s)": self.frozen.seconds,
+        }
+
+    def complaint(self) -> str:
+        """What is wrong with the pictures themselves, for diagnostics; empty if nothing is."""
+        if self.frozen.seconds > _FROZEN_SECONDS:
+            return f"{self.topic} shows the very same picture all the time: a camera that hangs, or a still one"
+        return ""
 
     def take(self, max_age: float) -> PictureSample | None:
         """The newest frame as a sample, or None; one older than `max_age` s (0: any age) is dropped, not returned.
@@ -102,15 +122,19 @@ class PictureInput:
         item = self._mailbox.take()
         if item is None:
             return None
-        by_message = isinstance(item, (Image, CompressedImage))
-        stamp = to_nanoseconds(item.header.stamp) if by_message else item.stamp
+        stamp = _stamp(item)
         if max_age > 0 and stamp > 0 and self._node.now() - stamp > max_age * 1e9:
             self.stale += 1
             return None
-        return picture_sample(item, self.modality, self._camera_info) if by_message else item
+        by_message = isinstance(item, (Image, CompressedImage))
+        sample = picture_sample(item, self.modality, self._camera_info) if by_message else item
+        self.frozen.see(sample.data, stamp)
+        return sample
 
     def _put(self, item: Any) -> None:
         self.arrivals.tick()
+        if self.order.judge(_stamp(item)) in (Step.REPEATED, Step.REORDERED):
+            return
         if self.gate.admit():
             self._mailbox.put(item)
             self._notify()
@@ -131,3 +155,7 @@ class PictureInput:
         if wanted != self._compressed and (raw or compressed):
             self._compressed = wanted
             self._subscribe()
+
+
+def _stamp(item: Any) -> int:
+    return to_nanoseconds(item.header.stamp) if isinstance(item, (Image, CompressedImage)) else item.stamp

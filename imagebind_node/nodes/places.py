@@ -38,7 +38,7 @@ class Places:
 
     def open(self) -> None:
         """Begin to look for subscribers."""
-        self._timer = self._node.create_timer(_DEMAND_PERIOD, self._follow_demand)
+        self._timer = self._node.timer(_DEMAND_PERIOD, self._follow_demand)
 
     def close(self) -> None:
         """Unsubscribe."""

@@ -8,20 +8,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from imagebind_node.errors import InvalidInputError
 from imagebind_node.samples import ImuSample
-
-# Stamps that step back by less than this came late or twice; by more, the clock was set back.
-_REORDERED_SECONDS = 1.0
-# A step ahead of more than this is a clock that was set, not a sensor that paused.
-_JUMP_SECONDS = 60.0
+from imagebind_node.streaming.stamp_order import StampOrder, Step
 
 
 class ImuStream:
     """The newest `window` seconds of measurements of any rate, and whether `hop` s of new ones are there.
 
-    A measurement that repeats a stamp or comes after a later one is dropped and counted (`repeated`, `reordered`).
-    A pause longer than `max_gap` starts the window afresh, since interpolating over it would show a motion that
-    never was (`gaps`, `lost_seconds`); so does a clock that jumps either way (`jumps`). Thread-safe.
+    A measurement that repeats a stamp or comes after a later one is dropped (counted in `order`). A pause longer
+    than `max_gap` starts the window afresh, since interpolating over it would show a motion that never was (`gaps`,
+    `lost_seconds`); so does a clock that jumps either way. Thread-safe.
     """
 
     def __init__(self, window: float, hop: float, max_gap: float = 0.1, max_rate: float = 2000.0) -> None:
@@ -33,35 +30,29 @@ class ImuStream:
             maxlen=round(max_rate * (window + max_gap)) + 2
         )
         self._next_due = 0
-        self.repeated = self.reordered = self.gaps = self.jumps = self.skipped_hops = 0
+        self.order = StampOrder()
+        self.gaps = self.skipped_hops = 0
         self.lost_seconds = 0.0
-
-    @property
-    def dropped(self) -> int:
-        """Measurements that were not used."""
-        return self.repeated + self.reordered
 
     def push(self, stamp: int, values: Sequence[float]) -> bool:
         """Append one measurement: ns; acceleration x, y, z in m/s^2, turn rate x, y, z in rad/s.
 
-        Returns True if a window is due.
+        Returns True if a window is due. Raises InvalidInputError without a stamp.
         """
+        if stamp <= 0:
+            raise InvalidInputError("IMU measurement without a time stamp: let the driver set header.stamp")
         with self._lock:
+            step = self.order.judge(stamp)
+            if step in (Step.REPEATED, Step.REORDERED):
+                return False
             if self._rows:
-                step = (stamp - self._rows[-1][0]) / 1e9
-                if step == 0:
-                    self.repeated += 1
-                    return False
-                if -_REORDERED_SECONDS < step < 0:
-                    self.reordered += 1
-                    return False
-                if step < 0 or step > _JUMP_SECONDS:
-                    self.jumps += 1
-                    self._restart()
-                elif step > self._max_gap:
+                pause = (stamp - self._rows[-1][0]) / 1e9
+                if step is Step.JUMP:
+                    self._rows.clear()
+                elif pause > self._max_gap:
                     self.gaps += 1
-                    self.lost_seconds += step
-                    self._restart()
+                    self.lost_seconds += pause
+                    self._rows.clear()
             if not self._rows:
                 self._next_due = stamp + round(self._window * 0.999e9)
             self._rows.append((stamp, values))
@@ -85,6 +76,3 @@ class ImuStream:
         start = rows[0][0]
         times = np.array([stamp - start for stamp, _ in rows], np.float64) / 1e9
         return ImuSample(np.array([values for _, values in rows], np.float32), times, last, frame_id)
-
-    def _restart(self) -> None:
-        self._rows.clear()

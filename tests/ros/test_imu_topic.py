@@ -90,18 +90,18 @@ def test_motion_becomes_an_embedding_stamped_with_the_end_of_its_window(graph):
 
 @pytest.mark.parametrize("jump", [3600, -3600])
 def test_a_clock_that_jumps(graph, jump):
-    before = graph.stream.jumps
+    before = graph.stream.order.jumps
     graph.stamp += jump * 10**9
     got = graph.embed()
-    assert graph.stream.jumps == before + 1
+    assert graph.stream.order.jumps == before + 1
     assert abs(got.header.stamp.sec - graph.stamp // 10**9) < 2
 
 
 def test_repeated_and_reordered_stamps_are_counted(graph):
-    before = graph.stream.repeated, graph.stream.reordered
+    before = graph.stream.order.repeated, graph.stream.order.reordered
     for late in (0, 5_000_000):
         graph.publisher.publish(message(graph.stamp - late, WALK[0]))
-    eventually(lambda: (graph.stream.repeated, graph.stream.reordered) == (before[0] + 1, before[1] + 1))
+    eventually(lambda: (graph.stream.order.repeated, graph.stream.order.reordered) == (before[0] + 1, before[1] + 1))
     assert graph.embed()
 
 

@@ -77,7 +77,6 @@ def test_every_transition_twice(client, running):
     ("parameters", "complaint"),
     [
         ({"model": "no_such_model"}, "unknown model 'no_such_model'"),
-        ({"modalities": ["smell"]}, "smell"),
         ({"checkpoint": "/nowhere/weights.pth", "model": "imagebind_huge"}, "/nowhere/weights.pth"),
         ({"device": "cuda:0"}, "no CUDA GPU"),
     ],

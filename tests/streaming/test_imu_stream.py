@@ -35,8 +35,8 @@ def test_repeated_and_reordered_measurements_are_dropped_and_counted():
     stream = ImuStream(1.0, 0.5)
     stamps = np.arange(100) / 50
     found = feed(stream, [s for stamp in stamps for s in (stamp, stamp, stamp - 0.05)])
-    assert (stream.repeated, stream.reordered) == (100, 100)
-    assert (stream.gaps, stream.jumps) == (0, 0)
+    assert (stream.order.repeated, stream.order.reordered) == (100, 100)
+    assert (stream.gaps, stream.order.jumps) == (0, 0)
     assert len(found) == 2 and all((np.diff(sample.times) > 0).all() for sample in found)
 
 
@@ -54,7 +54,7 @@ def test_a_clock_that_jumps_starts_the_window_afresh_and_nothing_else(jump):
     stream = ImuStream(1.0, 0.5)
     assert len(feed(stream, np.arange(60) / 50)) == 1
     found = feed(stream, jump + np.arange(60) / 50)
-    assert stream.jumps == 1 and stream.gaps == 0 and len(found) == 1
+    assert stream.order.jumps == 1 and stream.gaps == 0 and len(found) == 1
     assert found[0].stamp - START == pytest.approx((jump + 1.0) * 1e9, abs=3e7)
 
 

@@ -1,0 +1,38 @@
+"""Repeated, late and jumping stamps are told apart, whatever comes."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagebind_node.streaming.stamp_order import StampOrder, Step
+
+START, SECOND = 1_700_000_000_000_000_000, 1_000_000_000
+HOUR = 3600 * SECOND
+
+
+def judged(*stamps):
+    order = StampOrder()
+    return order, [order.judge(stamp) for stamp in stamps]
+
+
+def test_each_kind_of_step():
+    order, steps = judged(START, START + 5, START + 5, START + 3, START + 6, START + 2 * SECOND)
+    assert steps == [Step.NEXT, Step.NEXT, Step.REPEATED, Step.REORDERED, Step.NEXT, Step.NEXT]
+    assert (order.repeated, order.reordered, order.dropped, order.jumps) == (1, 1, 2, 0)
+
+
+def test_an_hour_either_way_is_a_clock_that_was_set_and_order_goes_on_from_there():
+    order, steps = judged(START, START + HOUR, START + HOUR + 1, START, START + 1)
+    assert steps == [Step.NEXT, Step.JUMP, Step.NEXT, Step.JUMP, Step.NEXT]
+    assert order.jumps == 2 and order.dropped == 0
+
+
+def test_samples_without_a_stamp_are_all_next():
+    assert judged(0, 0, START, 0, START + 1)[1] == [Step.NEXT] * 5
+
+
+@given(st.lists(st.integers(0, 2**62), max_size=50))
+def test_what_is_kept_never_steps_back_a_little_nor_repeats(stamps):
+    order = StampOrder()
+    kept = [s for s in stamps if order.judge(s) in (Step.NEXT, Step.JUMP) and s]
+    assert all(b != a and not 0 < a - b < SECOND for a, b in zip(kept, kept[1:]))
+    assert len(kept) + order.dropped == sum(s > 0 for s in stamps)
