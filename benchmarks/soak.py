@@ -24,10 +24,8 @@ from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+from senses import Senses
 
-RATES = {"vision": 15.0, "depth": 10.0, "thermal": 10.0, "audio": 50.0, "imu": 200.0}
 READING = 1.0
 
 
@@ -120,113 +118,6 @@ def graph() -> int:
     return 0
 
 
-class Source:
-    """Five drivers in one: publishes what is due, and listens to the embeddings."""
-
-    def __init__(self) -> None:
-        import rclpy
-        from imagebind_msgs.msg import Audio, Embedding
-        from sensor_msgs.msg import Image, Imu
-
-        from imagebind_node.nodes import qos
-        from imagebind_node.nodes.executor import make_executor
-        from imagebind_node.nodes.transport import use_large_shared_memory
-
-        use_large_shared_memory()
-        rclpy.init(args=[])
-        self.node = rclpy.create_node("soak_source")
-        topics = {"vision": "camera/image_raw", "depth": "depth/image_raw", "thermal": "thermal/image_raw"}
-        make = self.node.create_publisher
-        self.publishers = {m: make(Image, topic, qos.SENSOR) for m, topic in topics.items()}
-        self.publishers["audio"] = make(Audio, "audio", qos.audio())
-        self.publishers["imu"] = make(Imu, "imu/data", 200)
-        self.ages: dict[str, list[tuple[float, float]]] = {m: [] for m in (*RATES, "fused")}
-        for modality in self.ages:
-            self.node.create_subscription(
-                Embedding, f"embedding/{modality}", lambda e, m=modality: self._heard(m, e), qos.RESULT
-            )
-        self.sent = dict.fromkeys(RATES, 0)
-        self._messages = self._make_messages()
-        self._executor = make_executor()
-        self._executor.add_node(self.node)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._thread.start()
-
-    def _spin(self) -> None:
-        while not self._stop.is_set():
-            self._executor.spin_once(timeout_sec=0.1)
-
-    def _heard(self, modality: str, message: Any) -> None:
-        stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
-        self.ages[modality].append((time.monotonic(), time.time() - stamp))
-
-    def _make_messages(self) -> dict[str, Any]:
-        import array
-
-        import soundfile
-        from imagebind_msgs.msg import Audio
-        from PIL import Image as PILImage
-        from sensor_msgs.msg import Image, Imu
-
-        from imagebind_node.nodes.image_conversions import image_message
-
-        rng = np.random.default_rng(0)
-        picture = np.array(
-            PILImage.open(HERE.parent / "demo" / "meadow.jpg").convert("RGB").resize((640, 480))
-        )
-        metres = rng.uniform(0.5, 5, (480, 640)).astype(np.float32)
-        counts = rng.integers(29000, 31000, (120, 160)).astype(np.uint16)
-        sound, rate = soundfile.read(HERE.parent / "demo" / "dog.flac", dtype="float32")
-        assert rate == 16000 or len(sound) > 16000
-        blocks = [
-            array.array("f", block.tolist()) for block in sound[: len(sound) // 320 * 320].reshape(-1, 320)
-        ]
-        assert Image and Audio and Imu
-        return {
-            "vision": [image_message(np.roll(picture, 40 * i, 1), "rgb8", 0, "eye") for i in range(8)],
-            "depth": [image_message(metres, "32FC1", 0, "eye")],
-            "thermal": [image_message(counts, "mono16", 0, "eye")],
-            "audio": [Audio(sample_rate=16000, channels=1, data=block) for block in blocks],
-            "imu": [Imu()],
-        }
-
-    def publish(self, modality: str) -> None:
-        """The next message of one sense, stamped with now."""
-        number = self.sent[modality]
-        self.sent[modality] += 1
-        message = self._messages[modality][number % len(self._messages[modality])]
-        now = time.time_ns()
-        if modality == "audio":
-            message.sequence = number * 320
-            now -= 20_000_000
-        if modality == "imu":
-            phase = number / RATES["imu"] * 12.0
-            message.linear_acceleration.x = 9.8 + 2.0 * np.sin(phase)
-            message.angular_velocity.y = 0.5 * np.cos(phase)
-        message.header.stamp.sec, message.header.stamp.nanosec = divmod(now, 10**9)
-        self.publishers[modality].publish(message)
-
-    def run(self, seconds: float) -> None:
-        begin = time.monotonic()
-        due = dict.fromkeys(RATES, begin)
-        while (now := time.monotonic()) < begin + seconds:
-            for modality, rate in RATES.items():
-                if now >= due[modality]:
-                    due[modality] += 1 / rate
-                    self.publish(modality)
-            time.sleep(max(0.0, min(due.values()) - time.monotonic()))
-
-    def close(self) -> None:
-        import rclpy
-
-        self._stop.set()
-        self._thread.join()
-        self._executor.shutdown(timeout_sec=5)
-        self.node.destroy_node()
-        rclpy.shutdown()
-
-
 def soak(seconds: float, warm_up: float) -> dict[str, Any]:
     """Run both processes and return the figures."""
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
@@ -238,12 +129,8 @@ def soak(seconds: float, warm_up: float) -> dict[str, Any]:
     lines = child.stdout
     reader = threading.Thread(target=lambda: readings.extend(json.loads(line) for line in lines), daemon=True)
     reader.start()
-    source = Source()
-    deadline = time.monotonic() + 60
-    while any(p.get_subscription_count() == 0 for p in source.publishers.values()):
-        if child.poll() is not None or time.monotonic() > deadline:
-            raise SystemExit("the graph did not start")
-        time.sleep(0.1)
+    source = Senses()
+    source.wait_for_subscribers()
     begin = time.monotonic()
     source.run(warm_up + seconds)
     time.sleep(1.0)
@@ -254,7 +141,7 @@ def soak(seconds: float, warm_up: float) -> dict[str, Any]:
     return figures(readings, source, begin + warm_up, status)
 
 
-def figures(readings: list[dict[str, Any]], source: Source, start: float, status: int) -> dict[str, Any]:
+def figures(readings: list[dict[str, Any]], source: Senses, start: float, status: int) -> dict[str, Any]:
     """What the readings after the warm-up say."""
     kept = [reading for reading in readings if reading["time"] >= start]
     first, last = kept[0], kept[-1]

@@ -31,3 +31,7 @@ class MissingDependencyError(ImagebindNodeError, ImportError):
 
 class DeviceError(ImagebindNodeError, RuntimeError):
     """A sensor cannot be opened, was unplugged or stopped delivering data."""
+
+
+class DiskFullError(ImagebindNodeError, OSError):
+    """The disk has no room for what was to be written; nothing was."""

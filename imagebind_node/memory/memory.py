@@ -72,7 +72,11 @@ class Memory:
             store.forgotten = self._discard
 
     def remember(self, impressions: Sequence[Impression]) -> list[str]:
-        """Store what is new and did not abstain, durably; returns the ids of those. One call is one group commit."""
+        """Store what is new and did not abstain, durably; returns the ids of those. One call is one group commit.
+
+        Raises DiskFullError, before anything counts as known, so that the same may be tried again.
+        """
+        self.store.require_room()
         moments: list[Moment] = []
         vectors: list[np.ndarray] = []
         for impression in impressions:

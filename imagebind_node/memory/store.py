@@ -33,8 +33,11 @@ class MemoryStore(ABC):
     def add(self, moments: Sequence[Moment], vectors: np.ndarray) -> list[str]:
         """Store moments with unit vectors, float32 (N, dim); returns their ids once they are durable.
 
-        A moment that is known already is overwritten. Raises InvalidInputError on bad vectors.
+        A moment that is known already is overwritten. Raises InvalidInputError on bad vectors, DiskFullError.
         """
+
+    def require_room(self) -> None:
+        """Raise DiskFullError if there is no room for `add`; a store that has its disk elsewhere never does."""
 
     @abstractmethod
     def search(

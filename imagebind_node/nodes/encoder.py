@@ -54,6 +54,8 @@ SETTINGS = [
     ),
     Setting("audio_reliable", True, "Ask for reliable audio; false for drivers that publish best effort."),
 ]
+# Further ahead than this no stamp can be by jitter.
+_FUTURE_SECONDS = 0.1
 
 
 class EncoderNode(ManagedNode):
@@ -70,6 +72,7 @@ class EncoderNode(ManagedNode):
         self._imu: ImuInput | None = None
         self._outputs: dict[Modality, Any] = {}
         self._latency: dict[Modality, StageTimes] = {}
+        self._last_latency: dict[Modality, float] = {}
         self._published: dict[Modality, RateMeter] = {}
         self._withdraw: list[Any] = []
 
@@ -197,7 +200,8 @@ class EncoderNode(ManagedNode):
             publisher.publish(embedding_message(embedding, model_name(self.settings)))
         self._published[modality].tick()
         if embedding.stamp > 0:
-            self._latency[modality].add((self.now() - embedding.stamp) / 1e9)
+            latency = self._last_latency[modality] = (self.now() - embedding.stamp) / 1e9
+            self._latency[modality].add(latency)
 
     async def _on_encode(self, request: Any, response: Any) -> Any:
         from imagebind_node.nodes.contents import embed_content
@@ -243,6 +247,12 @@ class EncoderNode(ManagedNode):
             return Report(WARN, f"{source.topic} has fallen silent", values)
         if source.stale and self._published[modality].rate() == 0:
             return Report(WARN, "every sample is older than max_age: do the clocks agree?", values)
+        if source.arrivals.whole() and self._published[modality].rate() == 0:
+            reason = values["last error"] or "repeated, out of order or too few"
+            return Report(WARN, f"nothing that comes on {source.topic} can be used: {reason}", values)
+        if self._last_latency.get(modality, 0.0) < -_FUTURE_SECONDS:
+            ahead = -self._last_latency[modality]
+            return Report(WARN, f"stamps of {source.topic} lie {ahead:.1f} s ahead: do the clocks agree?", values)
         complaint = source.complaint() if isinstance(source, PictureInput) else ""
         return Report(WARN, complaint, values) if complaint else Report(OK, "encoding", values)
 

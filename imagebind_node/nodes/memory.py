@@ -18,7 +18,7 @@ from imagebind_node.errors import InvalidInputError
 from imagebind_node.nodes import qos
 from imagebind_node.nodes.base import ManagedNode
 from imagebind_node.nodes.conversions import embedding
-from imagebind_node.nodes.diagnostics import OK, WARN, Report
+from imagebind_node.nodes.diagnostics import ERROR, OK, WARN, Report
 from imagebind_node.nodes.executor import run
 from imagebind_node.nodes.memory_messages import filter_of, result_message
 from imagebind_node.nodes.memory_writer import MemoryWriter
@@ -256,11 +256,14 @@ class MemoryNode(ManagedNode):
             "memories": self._memory.store.count(),
             "stored": self._writer.stored,
             "skipped as known": self._memory.skipped,
+            "waiting": self._writer.waiting,
             "dropped": self._writer.dropped,
             "commit p95 (ms)": self._writer.times.percentile(95) * 1e3,
             "search p95 (ms)": self._search_times.percentile(95) * 1e3,
             "poses": self._poses.state if self._poses is not None else "",
         }
+        if self._writer.full:
+            return Report(ERROR, self._writer.full, values)
         if self._writer.dropped:
             return Report(WARN, "embeddings came faster than the disk takes them", values)
         return Report(OK, "remembering", values)

@@ -38,11 +38,14 @@ class RateMeter:
         self._clock = clock
         self._lock = threading.Lock()
         self._times: deque[float] = deque(maxlen=10_000)
+        self._first: float | None = None
 
     def tick(self) -> None:
         """Count one event now."""
         with self._lock:
-            self._times.append(self._clock())
+            now = self._clock()
+            self._first = now if self._first is None else self._first
+            self._times.append(now)
 
     def rate(self) -> float:
         """Events a second over the last window."""
@@ -51,6 +54,10 @@ class RateMeter:
             while self._times and now - self._times[0] > self._window:
                 self._times.popleft()
             return len(self._times) / self._window
+
+    def whole(self) -> bool:
+        """True once the first event lies a whole window back: only then does a low rate mean something."""
+        return self._first is not None and self._clock() - self._first > self._window
 
     def age(self) -> float:
         """Seconds since the last event; infinite if there was none in the window."""

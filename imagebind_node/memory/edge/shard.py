@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ except ImportError as error:
         "the embedded memory needs Qdrant Edge: pip install 'imagebind_node[memory]' (package qdrant-edge-py)"
     ) from error
 
+log = logging.getLogger(__name__)
 # Below this many kilobytes of candidate vectors a scan of the int8 copies is faster than the graph and exact to
 # rescoring; measured with benchmarks/memory.py.
 _FULL_SCAN_KILOBYTES = 30_000
@@ -229,7 +231,12 @@ class Shard:
 
     def close(self) -> None:
         """Flush and let go of the files."""
-        self.flush()
+        try:
+            self.flush()
+        except Exception as error:  # noqa: BLE001 - the engine raises plain exceptions, such as of a full disk
+            if not self._logged:
+                raise
+            log.warning("memory shard %s was not flushed (%s): its log is read at the next start", self.path, error)
         self._engine.close()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from imagebind_node.embedding import Space
 from imagebind_node.errors import InvalidInputError
+from imagebind_node.memory.disk_space import ROOM_TO_ADD, require_room
 from imagebind_node.memory.edge.indexer import Indexer
 from imagebind_node.memory.edge.manifest import (
     FolderLock,
@@ -40,6 +41,7 @@ class Shards:
             (folder / "shards").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InvalidInputError(f"cannot make the memory folder {folder}: {error.strerror}") from error
+        require_room(folder, ROOM_TO_ADD)
         self._folder_lock = FolderLock(folder)
         try:
             self._manifest = self._load_manifest(space)

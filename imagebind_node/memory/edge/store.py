@@ -12,6 +12,7 @@ import numpy as np
 
 from imagebind_node.embedding import Embedding, Space
 from imagebind_node.errors import InvalidInputError
+from imagebind_node.memory.disk_space import ROOM_TO_ADD, ROOM_TO_FORGET, require_room
 from imagebind_node.memory.edge.manifest import ShardEntry
 from imagebind_node.memory.edge.shard import Shard
 from imagebind_node.memory.edge.shards import Shards
@@ -61,6 +62,10 @@ class EdgeStore(MemoryStore):
         """Where the memory lives."""
         return self._shards.folder
 
+    def require_room(self) -> None:
+        """See MemoryStore.require_room."""
+        require_room(self.folder, ROOM_TO_ADD)
+
     def add(self, moments: Sequence[Moment], vectors: np.ndarray) -> list[str]:
         """Store moments; see MemoryStore.add."""
         vectors = self._check_vectors(moments, vectors)
@@ -71,6 +76,7 @@ class EdgeStore(MemoryStore):
             touched: set[Shard] = set()
             for start in range(0, len(positions), _CHUNK):
                 chunk = positions[start : start + _CHUNK]
+                self.require_room()
                 with self._lock:
                     self._shards.require_open()
                     touched |= self._add_chunk(chunk, ids, vectors, moments)
@@ -239,6 +245,7 @@ class EdgeStore(MemoryStore):
         gone: list[Hit] = []
         with self._write:
             for _, shard in list(self._shards.pairs()):
+                require_room(self.folder, ROOM_TO_FORGET)
                 with self._lock:
                     self._shards.require_open()
                     known = shard.get(ids, False)
