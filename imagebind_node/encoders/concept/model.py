@@ -10,7 +10,6 @@ from typing import cast
 
 import numpy as np
 import torch
-from scipy.signal import resample_poly
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -225,6 +224,9 @@ def at_model_rate(sample: AudioSample) -> np.ndarray:
     signal = sample.data if sample.data.ndim == 1 else sample.data.mean(1, dtype=np.float32)
     if sample.sample_rate == log_mel.SAMPLE_RATE:
         return signal
+    # Not needed for sound at the model's rate, and half a second to import.
+    from scipy.signal import resample_poly
+
     common = gcd(sample.sample_rate, log_mel.SAMPLE_RATE)
     resampled = resample_poly(signal, log_mel.SAMPLE_RATE // common, sample.sample_rate // common)
     return resampled.astype(np.float32)
