@@ -60,7 +60,7 @@ def camera_stream(graph: FaultGraph) -> Iterator[Outcome]:
     graph.senses.silent.discard("vision")
 
 
-def _unplug(graph: FaultGraph, node: str, sense: str, unplug, plug, note: str = "") -> Outcome:  # noqa: ANN001
+def _unplug(graph: FaultGraph, node: str, sense: str, unplug, plug, note: str = "") -> Outcome:
     driver = f"{node}: driver"
     started = time.monotonic()
     graph.require(lambda: graph.heard_since(sense, started), f"embeddings from {node}")
@@ -105,7 +105,7 @@ class MjpegServer:
         pictures, going = self._pictures, self._going
 
         class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 - its name in the standard library
+            def do_GET(self) -> None:
                 self.send_response(200)
                 self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
                 self.end_headers()

@@ -135,7 +135,8 @@ class FaultGraph:
         # Two: the first may have been made before and have been under way.
         for _ in range(2):
             self.require(
-                lambda: full in self.status and self.status[full][0] > after, f"diagnostics of {name}"
+                lambda seen=after: full in self.status and self.status[full][0] > seen,
+                f"diagnostics of {name}",
             )
             after = self.status[full][0]
         return self.status[full][1:]

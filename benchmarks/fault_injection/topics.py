@@ -57,7 +57,9 @@ def publisher_killed(graph: FaultGraph) -> Iterator[Outcome]:
     graph.recoveries(RATES, time.monotonic())
     for sense in RATES:
         happened = "the new process is discovered and heard"
-        yield Outcome("publisher SIGKILLed", sense, happened, times[sense], gaps if sense == "audio" else None)
+        yield Outcome(
+            "publisher SIGKILLed", sense, happened, times[sense], gaps if sense == "audio" else None
+        )
 
 
 def frozen(graph: FaultGraph) -> Iterator[Outcome]:

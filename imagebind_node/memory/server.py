@@ -103,6 +103,9 @@ class ServerStore(MemoryStore):
         ):
             self._client.create_payload_index(self.collection, field, kind, wait=True)
 
+    def require_room(self) -> None:
+        """Its disk is the server's business."""
+
     def add(self, moments: Sequence[Moment], vectors: np.ndarray) -> list[str]:
         """Store moments; see MemoryStore.add. Durable as the server's own log is."""
         vectors = self._check_vectors(moments, vectors)

@@ -36,6 +36,7 @@ class MemoryStore(ABC):
         A moment that is known already is overwritten. Raises InvalidInputError on bad vectors, DiskFullError.
         """
 
+    @abstractmethod
     def require_room(self) -> None:
         """Raise DiskFullError if there is no room for `add`; a store that has its disk elsewhere never does."""
 

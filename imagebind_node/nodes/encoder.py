@@ -252,7 +252,9 @@ class EncoderNode(ManagedNode):
             return Report(WARN, f"nothing that comes on {source.topic} can be used: {reason}", values)
         if self._last_latency.get(modality, 0.0) < -_FUTURE_SECONDS:
             ahead = -self._last_latency[modality]
-            return Report(WARN, f"stamps of {source.topic} lie {ahead:.1f} s ahead: do the clocks agree?", values)
+            return Report(
+                WARN, f"stamps of {source.topic} lie {ahead:.1f} s ahead: do the clocks agree?", values
+            )
         complaint = source.complaint() if isinstance(source, PictureInput) else ""
         return Report(WARN, complaint, values) if complaint else Report(OK, "encoding", values)
 

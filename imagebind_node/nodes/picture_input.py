@@ -111,7 +111,9 @@ class PictureInput:
     def complaint(self) -> str:
         """What is wrong with the pictures themselves, for diagnostics; empty if nothing is."""
         if self.frozen.seconds > _FROZEN_SECONDS:
-            return f"{self.topic} shows the very same picture all the time: a camera that hangs, or a still one"
+            return (
+                f"{self.topic} shows the very same picture all the time: a camera that hangs, or a still one"
+            )
         return ""
 
     def take(self, max_age: float) -> PictureSample | None:

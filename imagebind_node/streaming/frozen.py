@@ -23,7 +23,7 @@ class FrozenWatch:
         """Take note of a picture of any shape and type; stamp: ns."""
         flat = pixels.reshape(-1)
         # An odd stride, so that all columns and channels have their turn.
-        digest = zlib.crc32(np.ascontiguousarray(flat[:: max(1, flat.size // _VALUES) | 1]).view(np.uint8))
+        digest = zlib.crc32(flat[:: max(1, flat.size // _VALUES) | 1].tobytes())
         if digest != self._digest or stamp < self._last:
             self._digest, self._since, self._count = digest, stamp, 0
         self._last = stamp

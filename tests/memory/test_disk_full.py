@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("qdrant_edge")
 
-from made_moments import SPACE, make_moments, make_vectors  # noqa: E402
+from made_moments import SPACE, make_moments, make_vectors
 
 from imagebind_node.errors import DiskFullError
 from imagebind_node.memory import disk_space

@@ -101,7 +101,9 @@ def test_repeated_and_reordered_stamps_are_counted(graph):
     before = graph.stream.order.repeated, graph.stream.order.reordered
     for late in (0, 5_000_000):
         graph.publisher.publish(message(graph.stamp - late, WALK[0]))
-    eventually(lambda: (graph.stream.order.repeated, graph.stream.order.reordered) == (before[0] + 1, before[1] + 1))
+    eventually(
+        lambda: (graph.stream.order.repeated, graph.stream.order.reordered) == (before[0] + 1, before[1] + 1)
+    )
     assert graph.embed()
 
 

@@ -1,5 +1,7 @@
 """Repeated, late and jumping stamps are told apart, whatever comes."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,5 +36,5 @@ def test_samples_without_a_stamp_are_all_next():
 def test_what_is_kept_never_steps_back_a_little_nor_repeats(stamps):
     order = StampOrder()
     kept = [s for s in stamps if order.judge(s) in (Step.NEXT, Step.JUMP) and s]
-    assert all(b != a and not 0 < a - b < SECOND for a, b in zip(kept, kept[1:]))
+    assert all(b != a and not 0 < a - b < SECOND for a, b in pairwise(kept))
     assert len(kept) + order.dropped == sum(s > 0 for s in stamps)

@@ -233,10 +233,12 @@ class Shard:
         """Flush and let go of the files."""
         try:
             self.flush()
-        except Exception as error:  # noqa: BLE001 - the engine raises plain exceptions, such as of a full disk
+        except Exception as error:
             if not self._logged:
                 raise
-            log.warning("memory shard %s was not flushed (%s): its log is read at the next start", self.path, error)
+            log.warning(
+                "memory shard %s was not flushed (%s): its log is read at the next start", self.path, error
+            )
         self._engine.close()
 
 
