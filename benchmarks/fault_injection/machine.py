@@ -40,7 +40,7 @@ def clock_set(graph: FaultGraph) -> Iterator[Outcome]:
     environment = {
         "LD_PRELOAD": str(FAKETIME),
         "FAKETIME_TIMESTAMP_FILE": str(offset),
-        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_CACHE_DURATION": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
     for node in ("encoder", "fusion"):
@@ -95,7 +95,7 @@ def fill(folder: Path) -> Path:
 
 def disk_full(graph: FaultGraph) -> Iterator[Outcome]:
     """The disk of the memory is full for a while; then that of the logs."""
-    with small_disk("96m") as disk:
+    with small_disk("160m") as disk:
         folder = disk / "memory"
         graph.start("memory", {"directory": folder, "novelty": 1.0, "thumbnails": "false"})
         stored = "memory: memory"
