@@ -1,4 +1,4 @@
-"""Faults injected into the running graph of processes: it serves again after each (benchmarks/faults.py has them all)."""
+"""Faults injected into the running graph of processes: it serves again after each (all: benchmarks/faults.py)."""
 
 import json
 import subprocess
