@@ -3,6 +3,7 @@
     python benchmarks/detection.py dense [--width 1280 --blocks 32 --heads 16] [--precision bf16]
     python benchmarks/detection.py swap
     python benchmarks/detection.py owlvit --checkpoint FOLDER
+    python benchmarks/detection.py concept     the embedded detector in each precision, on the demo's picture
 
 Prints one JSON document. Weights of `dense` are random: time does not depend on their values. Embedding alone
 and embedding with map are measured alternately in one run, so that a busy machine disturbs both alike; the
@@ -125,11 +126,33 @@ def bench_owlvit(args: argparse.Namespace) -> dict:
     return {"median_ms": statistics.median(times["regions"])}
 
 
+def bench_concept(args: argparse.Namespace) -> dict:
+    import cv2
+
+    from imagebind_node.detection.proposals import fastest_precisions
+    from imagebind_node.detection.registry import load_detector
+    from imagebind_node.encoders.base import load_encoder
+    from imagebind_node.files import read_image
+    from imagebind_node.samples import ImageSample
+
+    picture = read_image(Path(__file__).parents[1] / "demo" / "meadow.jpg").data
+    sample = ImageSample(cv2.resize(picture, (640, 480)))
+    encoder = load_encoder("concept", modalities=["vision"])
+    detectors = {p: load_detector("concept", encoder, precision=p) for p in ("fp32", "bf16", "auto")}
+    calls = {name: lambda d=d: d.regions(sample) for name, d in detectors.items()}
+    times = alternately(calls, args.repeats)
+    proposing, seeing = fastest_precisions()
+    return {
+        "auto": {"proposals": proposing, "image_tower": seeing},
+        "median_ms": {name: statistics.median(values) for name, values in times.items()},
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("dense", "swap", "owlvit"))
+    parser.add_argument("what", choices=("dense", "swap", "owlvit", "concept"))
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--blocks", type=int, default=32)
     parser.add_argument("--heads", type=int, default=16)
@@ -140,7 +163,8 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path)
     args = parser.parse_args()
     torch.manual_seed(0)
-    result = {"dense": bench_dense, "swap": bench_swap, "owlvit": bench_owlvit}[args.what](args)
+    benches = {"dense": bench_dense, "swap": bench_swap, "owlvit": bench_owlvit, "concept": bench_concept}
+    result = benches[args.what](args)
     settings = {k: str(v) for k, v in vars(args).items() if v is not None}
     print(json.dumps({"settings": settings, "torch_threads": torch.get_num_threads(), **result}, indent=1))
 

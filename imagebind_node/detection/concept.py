@@ -10,7 +10,7 @@ import torch
 
 from imagebind_node.detection.base import Detector
 from imagebind_node.detection.detections import Regions
-from imagebind_node.detection.proposals import ProposalNetwork, Proposals, native_bfloat16
+from imagebind_node.detection.proposals import ProposalNetwork, Proposals, fastest_precisions
 from imagebind_node.detection.registry import register_detector
 from imagebind_node.embedding import Embedding
 from imagebind_node.encoders.base import Encoder
@@ -34,8 +34,8 @@ _GREY = (127, 127, 127)
 class ConceptDetector(Detector):
     """The best proposals, each cut out with a little context, squeezed square and embedded as a picture.
 
-    precision: fp32, bf16, or auto: bf16 where the CPU computes it natively. limit: most regions a picture; time
-    grows with it.
+    precision: fp32, bf16, or auto: what is fastest on this CPU, see `fastest_precisions`. limit: most regions a
+    picture; time grows with it.
     """
 
     name = "concept"
@@ -50,18 +50,16 @@ class ConceptDetector(Detector):
         precision: str = "auto",
     ) -> None:
         encoder.require(Modality.VISION)
-        if precision == "auto":
-            precision = "bf16" if native_bfloat16() else "fp32"
-        if precision not in PRECISIONS:
+        if precision not in ("auto", *PRECISIONS):
             raise InvalidInputError(f"unknown precision {precision!r}: use auto, {', '.join(PRECISIONS)}")
+        proposing, seeing = fastest_precisions() if precision == "auto" else (precision, precision)
         if limit < 1:
             raise InvalidInputError(f"limit must be at least 1, got {limit}")
-        dtype = PRECISIONS[precision]
         self.space = encoder.space
         self._encoder = encoder
-        self._network = encoder.image_tower(dtype)
+        self._network = encoder.image_tower(PRECISIONS[seeing])
         self._proposals = ProposalNetwork(
-            folder or model_dir("concept"), limit=limit, threshold=threshold, dtype=dtype
+            folder or model_dir("concept"), limit=limit, threshold=threshold, dtype=PRECISIONS[proposing]
         )
 
     @torch.inference_mode()

@@ -50,10 +50,15 @@ def network_size(width: int, height: int, side: int = INPUT_SIDE) -> tuple[int, 
     return columns, rows
 
 
-def native_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 itself; emulated it would be slower than float32."""
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+def fastest_precisions() -> tuple[str, str]:
+    """Of the proposal network and of the image tower on this CPU.
+
+    bfloat16 where the CPU multiplies it itself; emulated it would be slower than float32. With AMX the image tower's
+    depthwise convolutions are slower in bfloat16: `benchmarks/detection.py concept` times both.
+    """
+    has = torch.cpu.get_capabilities().get
+    native = any(has(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return "bf16" if native else "fp32", "bf16" if native and not has("amx_bf16", False) else "fp32"
 
 
 class ProposalNetwork:
