@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """All five senses at once for as long as you like: does the graph stay small, quick and whole?
 
-    python benchmarks/soak.py [--minutes 30] [--warm-up 60] [--json]
+    python benchmarks/soak.py [--minutes 30] [--warm-up 60] [--json] [--out soak.json]
 
 This process publishes camera 640x480 at 15 Hz, depth and thermal at 10 Hz, 16 kHz sound in 20 ms blocks and an IMU at
 200 Hz over DDS; a second one runs encoder and fusion. Printed: growth of its resident memory after the warm-up (least
 squares over all readings, %), errors, lost sound, 95th percentile from stamp to embedding as received here, and what
 it costs beside inference: processor time of the process less that inside the encoder, in % of one core. Inference
-(preprocessing included) runs on one PyTorch thread, so that the two can be told apart.
+(preprocessing included) runs on one PyTorch thread, so that the two can be told apart. Exit status 1 if a target is
+missed.
 """
 
 from __future__ import annotations
@@ -173,6 +174,20 @@ def figures(readings: list[dict[str, Any]], source: Senses, start: float, status
     }
 
 
+def missed(found: dict[str, Any]) -> list[str]:
+    """The targets that these figures do not reach."""
+    senses = {name: age for name, age in found["age_p95_ms"].items() if name != "fused"}
+    lost = ("audio_lost_frames", "audio_frames_not_received", "audio_skipped_seconds")
+    reached = {
+        "memory grows by less than 2 %": found["memory_growth_percent"] < 2.0,
+        "no unhandled exception": not found["failure"] and not found["errors"] and found["exit_status"] == 0,
+        "no sound lost": not any(found[name] for name in lost),
+        "p95 from stamp to embedding at most 120 ms": max(senses.values()) <= 120.0,
+        "at most 10 % of a core beside inference": found["overhead_percent_of_core"] <= 10.0,
+    }
+    return [target for target, good in reached.items() if not good]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -180,17 +195,21 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--warm-up", type=float, default=60.0, metavar="S")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON document there as well")
     parser.add_argument("--role", choices=("graph",), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.role == "graph":
         return graph()
     found = soak(args.minutes * 60, args.warm_up)
+    found["missed"] = missed(found)
+    if args.out:
+        args.out.write_text(json.dumps(found, indent=1) + "\n")
     if args.json:
         print(json.dumps(found))
     else:
         for name, value in found.items():
             print(f"{name:28} {value}")
-    return 0
+    return 1 if found["missed"] else 0
 
 
 if __name__ == "__main__":
