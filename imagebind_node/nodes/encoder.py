@@ -241,15 +241,15 @@ class EncoderNode(ManagedNode):
             "last error": self.errors.last.get(str(modality)) or self.errors.last.get(source.topic, ""),
         }
         values |= source.figures()
+        last_error = f"; last error: {values['last error']}" if values["last error"] else ""
         if source.received == 0:
             return Report(OK, f"nothing received on {source.topic}", values)
         if source.arrivals.rate() == 0:
-            return Report(WARN, f"{source.topic} has fallen silent", values)
+            return Report(WARN, f"{source.topic} has fallen silent{last_error}", values)
         if source.stale and self._published[modality].rate() == 0:
             return Report(WARN, "every sample is older than max_age: do the clocks agree?", values)
         if source.arrivals.whole() and self._published[modality].rate() == 0:
-            reason = values["last error"] or "repeated, out of order or too few"
-            return Report(WARN, f"nothing that comes on {source.topic} can be used: {reason}", values)
+            return Report(WARN, f"nothing that comes on {source.topic} can be used{last_error}", values)
         if self._last_latency.get(modality, 0.0) < -_FUTURE_SECONDS:
             ahead = -self._last_latency[modality]
             return Report(
