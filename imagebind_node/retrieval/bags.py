@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from imagebind_node.errors import InvalidInputError, MissingDependencyError
-from imagebind_node.retrieval.bag_pictures import IMAGE, IMAGES, picture
 from imagebind_node.retrieval.pieces import Piece, Window, imu_windows, sound_windows
 from imagebind_node.samples import AudioSample, ImuSample, Modality
+from imagebind_node.sensors.bag import AUDIO, IMU, Recording
+from imagebind_node.sensors.bag_pictures import IMAGE, IMAGES, picture
 
-AUDIO, IMU = "imagebind_msgs/msg/Audio", "sensor_msgs/msg/Imu"
-# For bags that do not carry their message definitions (SQLite bags of older distributions).
-_AUDIO_DEFINITION = """
-std_msgs/Header header
-uint32 sample_rate
-uint16 channels
-uint64 sequence
-float32[] data
-"""
 # Sound is cut into windows in blocks of this many seconds, so that an hour's bag does not fill the memory.
 _BLOCK_SECONDS = 30.0
 
@@ -29,50 +19,24 @@ _BLOCK_SECONDS = 30.0
 def read_bag(path: str, window: Window, every: float) -> Iterator[Piece]:
     """Pieces of every picture, sound and IMU topic of a bag; others are left out.
 
-    Pictures at most every `every` seconds a topic. Raises MissingDependencyError without `rosbags`,
-    InvalidInputError for a damaged bag or one without such topics.
+    Pictures at most every `every` seconds a topic; messages that are damaged are left out, too. Raises
+    MissingDependencyError without `rosbags`, InvalidInputError for a damaged bag or one without such topics.
     """
-    try:
-        from rosbags.highlevel import AnyReader, AnyReaderError
-        from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-    except ImportError as error:
-        raise MissingDependencyError(
-            "bags need: pip install 'imagebind_node[bags]' (package rosbags)"
-        ) from error
-    store = get_typestore(Stores.ROS2_JAZZY)
-    store.register(get_types_from_msg(_AUDIO_DEFINITION, AUDIO))
-    try:
-        with AnyReader([Path(path)], default_typestore=store) as reader:
-            yield from _read_topics(reader, path, window, every)
-    except (AnyReaderError, OSError, ValueError, KeyError, AttributeError) as error:
-        if isinstance(error, InvalidInputError):
-            raise
-        reason = " ".join(str(error).split())
-        raise InvalidInputError(f"bag {path} is damaged or incomplete: {reason}") from error
-
-
-def _read_topics(reader: Any, path: str, window: Window, every: float) -> Iterator[Piece]:
-    wanted = [c for c in reader.connections if c.msgtype in (*IMAGES, AUDIO, IMU)]
-    if not wanted:
-        raise InvalidInputError(f"bag {path} has no picture, sound or IMU topic")
     sounds: dict[str, _Sound] = {}
     motions: dict[str, list[Any]] = {}
     due: dict[str, int] = {}
-    for connection, received, raw in reader.messages(connections=wanted):
-        topic, name = connection.topic, f"{path}#topic={connection.topic}"
-        if connection.msgtype in IMAGES:
-            if received < due.get(topic, 0):
+    for recorded in Recording(path).messages():
+        topic, name = recorded.topic, f"{path}#topic={recorded.topic}"
+        if recorded.kind in IMAGES:
+            if recorded.time < due.get(topic, 0):
                 continue
-            due[topic] = received + int(every * 0.999e9)
-            message = reader.deserialize(raw, connection.msgtype)
-            sample = picture(message, topic, compressed=connection.msgtype != IMAGE)
-            yield Piece(sample, name)
-            continue
-        message = reader.deserialize(raw, connection.msgtype)
-        if connection.msgtype == AUDIO:
-            yield from sounds.setdefault(topic, _Sound(name, window(Modality.AUDIO))).push(message)
-        else:
-            motions.setdefault(topic, []).append(message)
+            due[topic] = recorded.time + int(every * 0.999e9)
+            yield Piece(picture(recorded.message, topic, compressed=recorded.kind != IMAGE), name)
+        elif recorded.kind == AUDIO:
+            sound = sounds.setdefault(topic, _Sound(name, window(Modality.AUDIO)))
+            yield from sound.push(recorded.message)
+        elif recorded.kind == IMU:
+            motions.setdefault(topic, []).append(recorded.message)
     for sound in sounds.values():
         yield from sound.rest()
     for topic, messages in motions.items():

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from imagebind_node.errors import InvalidInputError, MissingDependencyError
-from imagebind_node.retrieval.bag_pictures import IMAGE, IMAGES, picture
 from imagebind_node.samples import AudioSample, DepthSample, ImageSample, ImuSample, Modality, ThermalSample
+from imagebind_node.sensors.bag_pictures import IMAGE, IMAGES, picture
 
 AUDIO, IMU, CAMERA_INFO = "imagebind_msgs/msg/Audio", "sensor_msgs/msg/Imu", "sensor_msgs/msg/CameraInfo"
 KINDS = (*IMAGES, AUDIO, IMU, CAMERA_INFO)
-_AUDIO_DEFINITION = """
+# For bags that do not carry their message definitions (SQLite bags of older distributions).
+AUDIO_DEFINITION = """
 std_msgs/Header header
 uint32 sample_rate
 uint16 channels
@@ -71,7 +72,7 @@ class Recording:
             raise InvalidInputError(f"bag {str(path)!r} does not exist")
         # Our own definitions decode, not those in the bag: what passes is what ROS calls by that name.
         self._store = get_typestore(Stores.ROS2_JAZZY)
-        self._store.register(get_types_from_msg(_AUDIO_DEFINITION, AUDIO))
+        self._store.register(get_types_from_msg(AUDIO_DEFINITION, AUDIO))
         self._damage = (*_DAMAGE, SerdeError)
         self.problems: Counter[str] = Counter()
         self.ignored: list[str] = []

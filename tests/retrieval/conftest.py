@@ -52,10 +52,10 @@ def write_bag(path: Path) -> None:
     from rosbags.rosbag2 import StoragePlugin, Writer
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-    from imagebind_node.retrieval.bags import _AUDIO_DEFINITION
+    from imagebind_node.sensors.bag import AUDIO_DEFINITION
 
     store = get_typestore(Stores.ROS2_JAZZY)
-    store.register(get_types_from_msg(_AUDIO_DEFINITION, "imagebind_msgs/msg/Audio"))
+    store.register(get_types_from_msg(AUDIO_DEFINITION, "imagebind_msgs/msg/Audio"))
     types = store.types
     time_type, header_type = types["builtin_interfaces/msg/Time"], types["std_msgs/msg/Header"]
 
