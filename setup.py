@@ -92,6 +92,8 @@ EXTRAS = {
     # Readers of evaluation datasets that come in HDF5.
     "serial": ["pyserial>=3.5"],
     "datasets": ["h5py>=3.8"],
+    # Another reader of the shards that `imagebind-node pairs` writes; ours needs none.
+    "webdataset": ["webdataset>=1.0"],
 }
 
 

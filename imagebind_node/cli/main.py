@@ -28,6 +28,7 @@ COMMANDS = {
     "detect": "boxes of the things in a picture that fit a sound, words, a picture or a sum of them",
     "evaluate": "retrieval and detection metrics on a dataset",
     "replay": "embeddings of a recording (rosbag2), the same every time",
+    "pairs": "recordings to (picture, measurement) pairs to bind a sense with",
     "models": "list, pull, verify and export models",
     "bridge": "carry embeddings into another CLIP's space: fit or show a linear map",
     "bench": "speed and memory on this machine",

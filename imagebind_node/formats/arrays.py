@@ -28,7 +28,7 @@ def read_arrays(path: str | Path, default_name: str) -> dict[str, np.ndarray]:
     with decoding(path, "numpy file", hint):
         data = read_bytes(path, ARRAY_BYTES)
         if data.startswith(b"\x93NUMPY"):
-            arrays = {default_name: _load_npy(data)}
+            arrays = {default_name: load_npy(data)}
         else:
             arrays = _load_npz(data)
         for name, array in arrays.items():
@@ -37,7 +37,8 @@ def read_arrays(path: str | Path, default_name: str) -> dict[str, np.ndarray]:
         return arrays
 
 
-def _load_npy(data: bytes) -> np.ndarray:
+def load_npy(data: bytes) -> np.ndarray:
+    """The array of a whole .npy file. Raises InvalidInputError or ValueError if it is damaged or holds objects."""
     stream = io.BytesIO(data)
     version = np.lib.format.read_magic(stream)
     if version not in ((1, 0), (2, 0)):
@@ -64,7 +65,7 @@ def _load_npz(data: bytes) -> dict[str, np.ndarray]:
         arrays = {}
         for member in members:
             if member.filename.endswith(".npy"):
-                arrays[member.filename.removesuffix(".npy")] = _load_npy(archive.read(member))
+                arrays[member.filename.removesuffix(".npy")] = load_npy(archive.read(member))
     if not arrays:
         raise InvalidInputError("holds no arrays")
     return arrays

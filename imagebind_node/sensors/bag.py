@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,14 @@ _DAMAGE = (
 )
 
 
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 @dataclass(frozen=True)
 class Recorded:
-    """One message. time: ns at which it was recorded; stamp: ns of its header; raw: CDR, of a ROS 1 bag converted."""
+    """One message. time: ns at which it was recorded; stamp: ns of its header (time if it has
+    none); raw: CDR, of a ROS 1 bag converted."""
 
     time: int
     topic: str
@@ -58,8 +63,15 @@ class Recording:
     `problems` counts damaged messages a topic, which are skipped; `ignored` are the topics of other types.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        """path: a bag folder, an .mcap or a .bag. Raises MissingDependencyError without `rosbags`."""
+    def __init__(
+        self, path: str | Path, topics: Sequence[str] = (), definitions: Mapping[str, str] | None = None
+    ) -> None:
+        """path: a bag folder, an .mcap or a .bag.
+
+        topics: read exactly these, of whatever type ROS 2 Jazzy knows; without, all of the types in KINDS.
+        definitions: of further message types, name (`pkg/msg/Type`) to the text of its .msg file.
+        Raises MissingDependencyError without `rosbags`, InvalidInputError for a definition that cannot be read.
+        """
         try:
             from rosbags.serde import SerdeError
             from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -67,12 +79,17 @@ class Recording:
             raise MissingDependencyError(
                 "bags need: pip install 'imagebind_node[bags]' (package rosbags)"
             ) from error
-        self.path = Path(path).expanduser()
+        self.path, self._topics = Path(path).expanduser(), frozenset(topics)
         if not self.path.exists():
             raise InvalidInputError(f"bag {str(path)!r} does not exist")
         # Our own definitions decode, not those in the bag: what passes is what ROS calls by that name.
         self._store = get_typestore(Stores.ROS2_JAZZY)
         self._store.register(get_types_from_msg(AUDIO_DEFINITION, AUDIO))
+        for name, text in (definitions or {}).items():
+            try:
+                self._store.register(get_types_from_msg(text, name))
+            except Exception as error:
+                raise InvalidInputError(f"definition of {name} cannot be read: {_reason(error)}") from error
         self._damage = (*_DAMAGE, SerdeError)
         self.problems: Counter[str] = Counter()
         self.ignored: list[str] = []
@@ -83,10 +100,8 @@ class Recording:
 
         try:
             with AnyReader([self.path], default_typestore=self._store) as reader:
-                wanted = [c for c in reader.connections if c.msgtype in KINDS]
+                wanted = self._wanted(reader.connections)
                 self.ignored = sorted({c.topic for c in reader.connections} - {c.topic for c in wanted})
-                if not wanted:
-                    raise InvalidInputError(f"bag {self.path} has no picture, sound or IMU topic")
                 for connection, time, raw in reader.messages(connections=wanted):
                     found = self._decode(connection, time, raw, reader.is2)
                     if found is not None:
@@ -94,15 +109,37 @@ class Recording:
         except InvalidInputError:
             raise
         except Exception as error:
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise InvalidInputError(f"bag {self.path} is damaged or incomplete: {reason}") from error
+            raise InvalidInputError(f"bag {self.path} is damaged or incomplete: {_reason(error)}") from error
+
+    def _wanted(self, connections: list[Any]) -> list[Any]:
+        if not self._topics:
+            wanted = [c for c in connections if c.msgtype in KINDS]
+            if not wanted:
+                raise InvalidInputError(f"bag {self.path} has no picture, sound or IMU topic")
+            return wanted
+        wanted = [c for c in connections if c.topic in self._topics]
+        missing = self._topics - {c.topic for c in wanted}
+        if missing:
+            there = ", ".join(sorted({f"{c.topic} ({c.msgtype})" for c in connections})) or "none"
+            raise InvalidInputError(
+                f"bag {self.path} has no topic {', '.join(sorted(missing))}; it has: {there}"
+            )
+        for connection in wanted:
+            if connection.msgtype not in self._store.types:
+                raise InvalidInputError(
+                    f"{connection.topic}: type {connection.msgtype} is not known here: give its definition"
+                )
+        return wanted
 
     def _decode(self, connection: Any, time: int, raw: bytes, is_cdr: bool) -> Recorded | None:
         kind = connection.msgtype
         try:
             data = bytes(raw if is_cdr else self._store.ros1_to_cdr(raw, kind))
             message: Any = self._store.deserialize_cdr(data, kind)
-            stamp = int(message.header.stamp.sec) * 1_000_000_000 + int(message.header.stamp.nanosec)
+            header = getattr(message, "header", None)
+            stamp = (
+                time if header is None else int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+            )
         except self._damage:
             self.problems[connection.topic] += 1
             return None
