@@ -220,18 +220,22 @@ def crash(args: argparse.Namespace) -> dict[str, Any]:
     folder = args.folder or tempfile.mkdtemp(prefix="memory-crash-")
     dice = random.Random(args.seed)
     acknowledged, opens, lost, wrong = 0, [], 0, 0
-    # Enough for the first round to fill the store to half, so that most rounds open a large one.
-    pauses = [8.0] + [dice.uniform(0.0, 2 * 50_000 / args.rounds / 2500) for _ in range(args.rounds - 1)]
+    # The first round fills the store to half, so that most rounds open a large one.
+    half = args.moments // 2
+    goals = [half, *sorted(dice.randrange(half, args.moments) for _ in range(args.rounds - 1))]
     try:
-        for number, pause in enumerate(pauses):
+        for number, goal in enumerate(goals):
             writer = subprocess.Popen(
-                [sys.executable, __file__, "write", folder, str(acknowledged), str(args.moments)],
+                [sys.executable, __file__, "write", folder, str(acknowledged), str(2 * args.moments)],
                 stdout=subprocess.PIPE,
                 text=True,
             )
             assert writer.stdout is not None
             lines = [writer.stdout.readline()]
-            time.sleep(pause)
+            while lines[-1] and int(lines[-1]) < goal:
+                lines.append(writer.stdout.readline())
+            # Batches take a few milliseconds: the kill falls at any point of one, of a flush or of a seal.
+            time.sleep(dice.uniform(0.0, 0.05))
             os.kill(writer.pid, signal.SIGKILL)
             lines += writer.stdout.readlines()
             writer.wait()
@@ -240,7 +244,7 @@ def crash(args: argparse.Namespace) -> dict[str, Any]:
             store = EdgeStore(folder, SPACE, shard_points=25_000, index=False)
             opens.append(time.perf_counter() - before)
             stamps = np.array([h.moment.stamp for hits in store.scan(batch=5000) for h in hits])
-            kept = np.zeros(args.moments + 1000, bool)
+            kept = np.zeros(2 * args.moments, bool)
             kept[(stamps - START) // STEP] = True
             lost += int((~kept[:acknowledged]).sum())
             wrong += int(len(stamps) != kept.sum())

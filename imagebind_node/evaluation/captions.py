@@ -10,7 +10,6 @@ import numpy as np
 from imagebind_node.encoders.base import Encoder
 from imagebind_node.errors import ImagebindNodeError, InvalidInputError
 from imagebind_node.evaluation.datasets.base import CaptionedItem
-from imagebind_node.evaluation.paper import TABLE_3
 from imagebind_node.evaluation.statistics import proportion
 from imagebind_node.recognition.zero_shot import text_encoder
 from imagebind_node.samples import Modality
@@ -28,7 +27,7 @@ def evaluate_captions(
     """Recall at 1, 5 and 10 with 95 % intervals and chance, and the median rank of the right clip.
 
     Returns {"dataset", "clips", "captions", "recall_at_k": {"value", "ci95", "n", "chance"}, "median_rank",
-    "unreadable": [{"input", "reason"}], "paper"}. Clips without a vector (silence) come last for every caption.
+    "unreadable": [{"input", "reason"}]}. Clips without a vector (silence) come last for every caption.
     """
     rows: list[np.ndarray] = []
     captions: list[str] = []
@@ -60,5 +59,4 @@ def evaluate_captions(
         **report,
         "median_rank": float(np.median(rank) + 1),
         "unreadable": unreadable,
-        "paper": TABLE_3.get(name),
     }

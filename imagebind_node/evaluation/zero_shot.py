@@ -11,7 +11,7 @@ from imagebind_node.embedding import Embedding
 from imagebind_node.encoders.base import Encoder
 from imagebind_node.errors import ImagebindNodeError, InvalidInputError
 from imagebind_node.evaluation.datasets.base import LabelledDataset
-from imagebind_node.evaluation.paper import TABLE_2
+from imagebind_node.evaluation.paper import REPORTED
 from imagebind_node.evaluation.statistics import average_precision, bootstrap, proportion
 from imagebind_node.recognition.calibration import expected_calibration_error
 from imagebind_node.recognition.class_set import from_labels
@@ -66,7 +66,7 @@ def evaluate_zero_shot(
         **_metrics(np.stack(rows), np.stack(truth), classifier),
         "abstained": abstained / len(rows),
         "unreadable": unreadable,
-        "paper": TABLE_2.get(dataset.name),
+        "paper": REPORTED.get(dataset.name),
     }
 
 

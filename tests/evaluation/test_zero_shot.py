@@ -60,4 +60,3 @@ def test_captions_find_their_clips(tmp_path: Path, capsys: pytest.CaptureFixture
     assert found["recall_at_1"]["value"] == 1.0
     assert found["recall_at_1"]["chance"] == 0.5
     assert found["median_rank"] == 1
-    assert found["paper"]["recall_at_1"] == 6.0
