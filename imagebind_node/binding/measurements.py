@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from imagebind_node.errors import InvalidInputError
-from imagebind_node.sensors.bag_pictures import IMAGE, IMAGES, picture
 from imagebind_node.sensors.bag import Recorded
+from imagebind_node.sensors.bag_pictures import IMAGE, IMAGES, picture
 
 Reader = Callable[[Any], np.ndarray]
 # What a message of these types measures, where nothing else is asked for.
