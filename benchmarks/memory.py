@@ -100,7 +100,9 @@ def filters(moments: int) -> dict[str, MemoryFilter]:
     return found
 
 
-def run_store(pipe: Connection, folder: str, kind: str, moments: int, queries: np.ndarray) -> None:
+def run_store(
+    pipe: Connection, folder: str, kind: str, moments: int, rate: float, queries: np.ndarray
+) -> None:
     """The process whose memory is measured."""
     report: dict[str, Any] = {}
     store = EdgeStore(folder, SPACE)
@@ -115,6 +117,9 @@ def run_store(pipe: Connection, folder: str, kind: str, moments: int, queries: n
             before = time.perf_counter()
             store.add(make_moments(chunk * CHUNK + start, BATCH), vectors[start : start + BATCH])
             commits.append(time.perf_counter() - before)
+            if rate:
+                due = began + making + (chunk * CHUNK + start + BATCH) / rate
+                time.sleep(max(0.0, due - time.perf_counter()))
         now = START + (chunk + 1) * CHUNK * STEP
         for query in queries[:5]:
             before = time.perf_counter()
@@ -183,7 +188,7 @@ def bulk(args: argparse.Namespace) -> dict[str, Any]:
     folder = Path(args.folder or tempfile.mkdtemp(prefix="memory-benchmark-"))
     here, there = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(
-        target=run_store, args=(there, str(folder), args.vectors, moments, queries)
+        target=run_store, args=(there, str(folder), args.vectors, moments, args.rate, queries)
     )
     try:
         process.start()
@@ -276,6 +281,9 @@ def main() -> None:
         command.add_argument("--folder", help="an empty folder to work in (default: temporary)")
         command.add_argument("--moments", type=int, default=1_000_000 if name == "bulk" else 100_000)
     commands.choices["bulk"].add_argument("--queries", type=int, default=200)
+    commands.choices["bulk"].add_argument(
+        "--rate", type=float, default=0.0, help="moments a second at most (default: as many as go in)"
+    )
     commands.choices["bulk"].add_argument("--vectors", choices=("mixture", "gaussian"), default="mixture")
     commands.choices["crash"].add_argument("--rounds", type=int, default=50)
     commands.choices["crash"].add_argument("--seed", type=int, default=0)

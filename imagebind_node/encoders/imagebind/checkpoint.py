@@ -51,15 +51,15 @@ def open_checkpoint(path: Path) -> dict[str, Tensor]:
 
 
 def _open_pickle(path: Path) -> dict[str, Tensor]:
+    if not zipfile.is_zipfile(path):
+        raise ModelFileError(
+            f"{path} is not a PyTorch checkpoint, or it is cut off ({path.stat().st_size} bytes): fetch it again"
+        )
     try:
-        if not zipfile.is_zipfile(path):
-            raise ModelFileError(
-                f"{path} is not a PyTorch checkpoint, or it is cut off ({path.stat().st_size} bytes): fetch it again"
-            )
         loaded = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelFileError(
-            f"{path} was refused: it holds more than tensors and could run code ({_first_line(error)})"
+            f"{path} was refused: it holds more than tensors and could run code; do not use it"
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise ModelFileError(f"{path} is damaged or no PyTorch checkpoint: {_first_line(error)}") from error

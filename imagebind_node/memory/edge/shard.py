@@ -173,7 +173,7 @@ class Shard:
             if exact
             else qdrant.SearchParams(
                 hnsw_ef=max(_EF, 2 * limit),
-                quantization=qdrant.QuantizationSearchParams(rescore=True, oversampling=2.0),
+                quantization=qdrant.QuantizationSearchParams(rescore=False),
                 # Plain filtered search of the graph loses up to 60 % of the answers at 20 % selectivity.
                 acorn=None if native is None else qdrant.AcornSearchParams(enable=True, max_selectivity=1.0),
             )
