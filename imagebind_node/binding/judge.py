@@ -1,0 +1,61 @@
+"""How well a tower meets anchors that it was not trained on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from imagebind_node.binding.loss import BindingLoss
+from imagebind_node.binding.pairs import Pairs
+from imagebind_node.evaluation.statistics import bootstrap, chance_recall
+
+
+@torch.no_grad()
+def embed(tower: nn.Module, pairs: Pairs, *, chunk: int = 64, device: str = "cpu") -> np.ndarray:
+    """Unit rows, float32 (N, D), of all pairs, without augmentation, the tower in evaluation mode meanwhile."""
+    training = tower.training
+    tower.eval()
+    try:
+        parts = []
+        for start in range(0, len(pairs), chunk):
+            rows = range(start, min(start + chunk, len(pairs)))
+            inputs = torch.stack([pairs.input(row) for row in rows])
+            parts.append(F.normalize(tower(inputs.to(device)).float(), dim=-1).cpu().numpy())
+    finally:
+        tower.train(training)
+    return np.concatenate(parts)
+
+
+@torch.no_grad()
+def judge(
+    tower: nn.Module, pairs: Pairs, loss: BindingLoss, *, chunk: int = 64, device: str = "cpu"
+) -> dict[str, float]:
+    """{"loss", "recall_at_1"} of held-out pairs, all in one batch."""
+    rows = embed(tower, pairs, chunk=chunk, device=device)
+    value = loss(torch.from_numpy(rows).to(device), torch.from_numpy(pairs.anchors).to(device))
+    return {"loss": float(value), "recall_at_1": float((ranks(rows, pairs.anchors) == 0).mean())}
+
+
+def ranks(rows: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+    """Place, from 0, of each row's own anchor among all; ties count against it."""
+    similarity = rows @ anchors.T
+    own = np.diag(similarity)[:, None]
+    better = similarity >= own
+    return better.sum(1) - 1
+
+
+def recall(rank: np.ndarray, gallery: int, groups: np.ndarray, at: int) -> dict[str, Any]:
+    """{"value", "ci95", "n", "chance"} of recall at `at`; the interval resamples groups, whose rows are alike."""
+    names = np.unique(groups)
+    hits = [(rank[groups == name] < at) for name in names]
+
+    def share(chosen: np.ndarray) -> float:
+        return float(np.concatenate([hits[k] for k in chosen]).mean())
+
+    low, high = bootstrap(share, len(names))
+    chance = chance_recall(np.ones(1, int), gallery, at)
+    return {"value": float((rank < at).mean()), "ci95": [low, high], "n": len(rank), "chance": chance}
