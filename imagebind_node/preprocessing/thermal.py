@@ -6,15 +6,17 @@ The original ships no loader for thermal pictures; docs/preprocessing.md says wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch.nn.functional import interpolate
 
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.preprocessing.geometry import middle, resized_shape, without_strip_ends
 from imagebind_node.samples import ThermalSample
+
+# PyTorch is imported where it is used: the encoder node needs the names here before it may take seconds to load.
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -129,12 +131,16 @@ def preprocess_thermal(
         raise InvalidInputError("thermal image holds no measurement (all NaN or infinite): check the sensor")
     if not finite.all():
         values = np.where(finite, values, np.float32(np.median(values[finite])))
+    import torch
+
     scaled = torch.from_numpy(np.clip((values - np.float32(low)) / np.float32(high - low), 0.0, 1.0))
     square = _square(scaled, parameters.size).clamp_(0.0, 1.0)
     return square[None].sub_(parameters.mean).div_(parameters.std)
 
 
 def _square(values: torch.Tensor, size: int) -> torch.Tensor:
+    from torch.nn.functional import interpolate
+
     shape = resized_shape(values.shape[0], values.shape[1], size)
     resized = interpolate(values[None, None], size=shape, mode="bicubic", align_corners=False, antialias=True)
     return resized[0, 0][middle(shape, size)].contiguous()

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -83,15 +82,8 @@ def test_a_signal_while_loading_ends_with_status_0(start):
     process = start("encoder")
     # The handler is in place once rclpy has been initialised, which maps the DDS library; then PyTorch loads.
     eventually(lambda: "libtorch" in Path(f"/proc/{process.pid}/maps").read_text(), "PyTorch is being loaded")
-
-    def ended():
-        # Where SIGINT was inherited as ignored, one that comes before rclpy's handler is lost: press again.
-        process.send_signal(signal.SIGINT)
-        time.sleep(1)
-        return process.poll() is not None
-
-    eventually(ended, "the end of the process")
-    assert process.wait() == 0, process.log.read_text()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE) == 0, process.log.read_text()
 
 
 @pytest.mark.timeout(300)
