@@ -94,6 +94,8 @@ EXTRAS = {
     "datasets": ["h5py>=3.8"],
     # Another reader of the shards that `imagebind-node pairs` writes; ours needs none.
     "webdataset": ["webdataset>=1.0"],
+    # Curves of `imagebind-node bind`; history.jsonl needs none.
+    "tensorboard": ["tensorboard>=2.14"],
 }
 
 

@@ -21,6 +21,7 @@ from imagebind_node.formats.conversion import (
 from imagebind_node.formats.file_type import kind_of
 from imagebind_node.formats.inertial import read_imu_table
 from imagebind_node.samples import (
+    ArraySample,
     AudioSample,
     DepthSample,
     ImageSample,
@@ -30,13 +31,13 @@ from imagebind_node.samples import (
     TextSample,
     ThermalSample,
     VideoSample,
+    further_modalities,
     parse_modality,
 )
 
 TEXT_BYTES = MEBI // 16
 
 _ALIASES = {"image": "vision", "video": "vision", "sound": "audio"}
-_PREFIXES = (*(m.value for m in Modality), *_ALIASES)
 _SAY_WHICH = "say what it is: " + ", ".join(f"{m.value}:PATH" for m in Modality if m is not Modality.TEXT)
 
 
@@ -137,6 +138,20 @@ def read_text(path: str | Path) -> TextSample:
         return TextSample(read_bytes(path, TEXT_BYTES).decode("utf-8-sig").strip())
 
 
+def read_array(path: str | Path, modality: Modality) -> ArraySample:
+    """.npy or .npz (its only array, or the one named as the modality) -> measurement of a sense that was bound."""
+    with decoding(path, f"{modality} measurement", "save it with numpy.save"):
+        arrays = read_arrays(path, str(modality))
+        if str(modality) not in arrays and len(arrays) != 1:
+            raise InvalidInputError(f"holds {len(arrays)} arrays but none called {str(modality)!r}")
+        return ArraySample(arrays.get(str(modality), next(iter(arrays.values()))), modality)
+
+
+def prefixes() -> list[str]:
+    """What may stand before the colon of an input on the command line."""
+    return [*_READERS, *_ALIASES, *further_modalities()]
+
+
 def read_vision(path: str | Path) -> ImageSample | VideoSample:
     """Picture or video file, told apart by type."""
     return read_video(path) if kind_of(path) == "video" else read_image(path)
@@ -183,7 +198,7 @@ def modality_of(path: str | Path) -> Modality:
 def read_sample(path: str | Path, modality: str | Modality | None = None) -> Sample:
     """Read a file as `modality`, or as what its type tells. Raises InvalidInputError naming file and cause."""
     chosen = modality_of(path) if modality is None else parse_modality(modality)
-    return _READERS[chosen](path)
+    return _READERS[chosen](path) if chosen in _READERS else read_array(path, chosen)
 
 
 def parse_input(text: str) -> tuple[Modality, Sample]:
@@ -194,7 +209,7 @@ def parse_input(text: str) -> tuple[Modality, Sample]:
     """
     prefix, colon, rest = text.partition(":")
     name = prefix.strip().lower()
-    if colon and name in _PREFIXES:
+    if colon and name in prefixes():
         if name == "text":
             return Modality.TEXT, TextSample(rest.strip())
         if not rest.strip():
@@ -212,7 +227,7 @@ def parse_input(text: str) -> tuple[Modality, Sample]:
     if not there:
         raise InvalidInputError(
             f"{text[:120]!r} is not a file: write {'text:' + text[:60]!r} for words, or MODALITY:PATH with one of "
-            + ", ".join(_PREFIXES)
+            + ", ".join(prefixes())
         )
     modality = modality_of(text)
     return modality, read_sample(text, modality)
@@ -223,7 +238,8 @@ def as_sample(value: Any, modality: str | Modality) -> Sample:
 
     Samples pass through if their modality fits. Arrays: vision uint8 (H, W, 3) RGB, (H, W) grey or (H, W, 4)
     RGBA, or a PIL picture; depth float (H, W) metres or integer millimetres; thermal (H, W); audio
-    (data, sample_rate), float or integer PCM; IMU (N, 7) t,ax,ay,az,gx,gy,gz or (data (N, 6), times (N,)).
+    (data, sample_rate), float or integer PCM; IMU (N, 7) t,ax,ay,az,gx,gy,gz or (data (N, 6), times (N,)); senses
+    that were bound: any numbers.
     str and Path are read from disk, except that for text a str is the words. Raises InvalidInputError.
     """
     modality = parse_modality(modality)
@@ -235,6 +251,8 @@ def as_sample(value: Any, modality: str | Modality) -> Sample:
         return TextSample(value)
     if isinstance(value, (str, Path)):
         return read_sample(value, modality)
+    if modality not in _READERS:
+        return ArraySample(np.asarray(value), modality)
     if modality not in _CONVERTERS:
         raise InvalidInputError(f"text must be a str, got {type(value).__name__}")
     return _CONVERTERS[modality](value)

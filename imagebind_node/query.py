@@ -19,7 +19,7 @@ import numpy as np
 from imagebind_node.arithmetic import combine_spherical
 from imagebind_node.embedding import Embedding, Space, combine
 from imagebind_node.errors import InvalidInputError
-from imagebind_node.files import parse_input
+from imagebind_node.files import parse_input, prefixes
 from imagebind_node.formats.bounded import MEBI, decoding, read_bytes
 from imagebind_node.samples import Modality, Sample, parse_modality
 
@@ -160,8 +160,7 @@ def _split(text: str) -> list[tuple[float, str]]:
 
 def _has_prefix(text: str) -> bool:
     prefix, colon, _ = text.partition(":")
-    known = {*(m.value for m in Modality), "image", "video", "sound", _EMBEDDING}
-    return bool(colon) and prefix.strip().lower() in known
+    return bool(colon) and prefix.strip().lower() in (*prefixes(), _EMBEDDING)
 
 
 def _is_file(text: str) -> bool:

@@ -7,7 +7,9 @@ are, without a copy, and must not be written to afterwards.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -18,7 +20,7 @@ MAX_IMAGE_SIDE = 16384
 
 
 class Modality(str, Enum):
-    """The six senses of ImageBind (Girdhar et al. 2023)."""
+    """The six senses of ImageBind (Girdhar et al. 2023); further ones come with `new_modality`."""
 
     VISION = "vision"
     TEXT = "text"
@@ -30,13 +32,51 @@ class Modality(str, Enum):
     def __str__(self) -> str:
         return self.value
 
+    @classmethod
+    def _missing_(cls, value: object) -> Modality | None:
+        return _further.get(value) if isinstance(value, str) else None
+
+
+_further: dict[str, Modality] = {}
+_MOST_FURTHER = 256
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+# Words that already mean something where a modality may stand.
+_RESERVED = frozenset({"image", "video", "sound", "embedding", "fused"})
+
+
+def new_modality(name: str) -> Modality:
+    """The modality called `name`, made if there is none: for a sense that was bound to a space (docs/binding.md).
+
+    `Modality(name)` then finds it, but iterating over `Modality` still gives the six. Raises InvalidInputError unless
+    the name is lower case letters, digits and underscores.
+    """
+    known = {member.value: member for member in Modality} | _further
+    if name in known:
+        return known[name]
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _RESERVED:
+        raise InvalidInputError(
+            f"{str(name)[:60]!r} cannot be the name of a modality: use up to 40 lower case letters, digits and "
+            f"underscores, none of {', '.join(sorted(_RESERVED))}"
+        )
+    # Names come from other nodes' messages too: what a mad one sends must not fill the memory.
+    if len(_further) >= _MOST_FURTHER:
+        raise InvalidInputError(f"{name!r} would be one of more than {_MOST_FURTHER} further modalities")
+    made = str.__new__(Modality, name)
+    made._name_, made._value_ = name.upper(), name
+    return _further.setdefault(name, made)
+
+
+def further_modalities() -> list[Modality]:
+    """Those that `new_modality` has made."""
+    return list(_further.values())
+
 
 def parse_modality(name: str | Modality) -> Modality:
     """Return the modality called `name`; raises InvalidInputError with the list of names."""
     try:
         return Modality(name)
     except ValueError:
-        names = ", ".join(m.value for m in Modality)
+        names = ", ".join([*(m.value for m in Modality), *_further])
         raise InvalidInputError(f"unknown modality {str(name)!r}: use one of {names}") from None
 
 
@@ -197,4 +237,39 @@ class TextSample:
             raise InvalidInputError("text is empty: give at least one word")
 
 
-Sample = ImageSample | VideoSample | DepthSample | ThermalSample | AudioSample | ImuSample | TextSample
+@dataclass(frozen=True)
+class ArraySample:
+    """One measurement of a sense that was bound to a space, such as a laser scan.
+
+    `data`: numbers (N, ...) as the sensor gave them, NaN and infinite ones too; `facts`: the plain numbers that came
+    with it (`angle_min`, `range_max` of a scan).
+    """
+
+    data: np.ndarray
+    modality: Modality
+    facts: Mapping[str, float] = field(default_factory=dict)
+    stamp: int = 0
+    frame_id: str = ""
+
+    def __post_init__(self) -> None:
+        data = self.data
+        if (
+            not isinstance(data, np.ndarray)
+            or data.dtype.kind not in "biuf"
+            or data.ndim == 0
+            or not data.size
+        ):
+            got = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
+            raise InvalidInputError(f"a {self.modality} measurement must be an array of numbers, got {got}")
+
+
+Sample = (
+    ImageSample
+    | VideoSample
+    | DepthSample
+    | ThermalSample
+    | AudioSample
+    | ImuSample
+    | TextSample
+    | ArraySample
+)

@@ -72,6 +72,8 @@ def _tensorboard(folder: Path, step: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        logger.info("no TensorBoard curves: pip install tensorboard; %s is written anyway", HISTORY)
+        logger.warning(
+            "no TensorBoard curves: pip install 'imagebind_node[tensorboard]'; %s is written anyway", HISTORY
+        )
         return None
     return SummaryWriter(str(folder), purge_step=step + 1 if step else None)

@@ -48,6 +48,25 @@ def ranks(rows: np.ndarray, anchors: np.ndarray) -> np.ndarray:
     return better.sum(1) - 1
 
 
+def agreement(rows: np.ndarray, anchors: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+    """How well unit rows (N, D) meet unit anchors (N, D) of pairs that were not trained on.
+
+    {"cosine": mean to the own anchor, "gallery": number of distinct anchors, "recall_at_1", "recall_at_5": of the own
+    anchor among them, each {"value", "ci95", "n", "chance"}}. Words repeat: equal anchors count as one. Intervals
+    resample groups (sessions, classes), whose rows are alike.
+    """
+    gallery, own = np.unique(anchors.round(5), axis=0, return_inverse=True)
+    own = own.reshape(-1)
+    similarity = rows @ gallery.T
+    mine = similarity[np.arange(len(rows)), own][:, None]
+    place = (similarity >= mine).sum(1) - 1
+    found: dict[str, Any] = {
+        "cosine": float((rows * anchors).sum(1).mean()),
+        "gallery": len(gallery),
+    }
+    return found | {f"recall_at_{at}": recall(place, len(gallery), groups, at) for at in (1, 5)}
+
+
 def recall(rank: np.ndarray, gallery: int, groups: np.ndarray, at: int) -> dict[str, Any]:
     """{"value", "ci95", "n", "chance"} of recall at `at`; the interval resamples groups, whose rows are alike."""
     names = np.unique(groups)

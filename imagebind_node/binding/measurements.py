@@ -50,8 +50,11 @@ def measurement(recorded: Recorded, read: str | None = None) -> np.ndarray:
 
 
 def scalars(message: Any) -> dict[str, float]:
-    """The plain numbers of a message (angle_min, range_max ...): they say how to read its array."""
-    names = getattr(message, "__dataclass_fields__", {})
+    """The plain numbers of a message (angle_min, range_max ...), of rclpy or of a bag: how to read its array."""
+    if hasattr(message, "get_fields_and_field_types"):
+        names = message.get_fields_and_field_types()
+    else:
+        names = getattr(message, "__dataclass_fields__", {})
     values = {name: getattr(message, name) for name in names}
     return {n: v for n, v in values.items() if isinstance(v, (int, float)) and np.isfinite(v)}
 

@@ -16,8 +16,9 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 
 @dataclass(frozen=True, kw_only=True)
 class Anchor:
-    """The frozen tower. model, checkpoint: as for `load_encoder`. modality: what it embeds of each pair: vision or
-    text to bind to, or the recipe's own modality to distil that model's tower into a smaller one."""
+    """The frozen tower. model, checkpoint: as for `load_encoder`. modality: what it embeds of each pair: vision (the
+    picture) or text (the fact `text`) to bind to, or the recipe's own modality to distil that model's tower into a
+    smaller one."""
 
     model: str = "concept"
     modality: str = "vision"

@@ -1,6 +1,7 @@
 """Pairs on disk: tar shards in the layout of WebDataset, and an index with the SHA-256 of each.
 
-A shard holds, for each pair, `KEY.jpg` (picture), `KEY.npy` (measurement) and `KEY.json` (stamps, session, facts).
+A shard holds, for each pair, `KEY.jpg` (picture, if there is one), `KEY.npy` (measurement) and `KEY.json` (stamps,
+session, facts).
 Shards are plain tar, written the same from the same recordings to the byte. The index is written last: a folder
 without one is incomplete.
 """
@@ -33,11 +34,12 @@ _QUALITY = 95
 
 @dataclass(frozen=True)
 class Pair:
-    """image: uint8 (H, W, 3) RGB. sense: the measurement. facts: `image_stamp`, `sense_stamp` (ns), `session`,
-    and what the message said besides (`sample_rate` in Hz for sound, `angle_min` ... for a scan)."""
+    """image: uint8 (H, W, 3) RGB, or None where words or the measurement itself are bound to. sense: the measurement.
+    facts: `image_stamp`, `sense_stamp` (ns), `session`, and what the message said besides (`sample_rate` in Hz for
+    sound, `angle_min` ... for a scan); `text`: what it shows, in words."""
 
     key: str
-    image: np.ndarray
+    image: np.ndarray | None
     sense: np.ndarray
     facts: dict[str, Any]
 
@@ -69,10 +71,12 @@ class ShardWriter:
             )
         buffer, tar, count = self._open[split]
         picture, array = io.BytesIO(), io.BytesIO()
-        Image.fromarray(pair.image).save(picture, "JPEG", quality=_QUALITY)
+        if pair.image is not None:
+            Image.fromarray(pair.image).save(picture, "JPEG", quality=_QUALITY)
         np.save(array, np.ascontiguousarray(pair.sense), allow_pickle=False)
         facts = json.dumps(pair.facts, sort_keys=True).encode()
-        for ending, data in (("jpg", picture.getvalue()), ("npy", array.getvalue()), ("json", facts)):
+        contents = (("jpg", picture.getvalue()), ("npy", array.getvalue()), ("json", facts))
+        for ending, data in contents if pair.image is not None else contents[1:]:
             member = tarfile.TarInfo(f"{pair.key}.{ending}")
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
@@ -126,6 +130,11 @@ class PairShards:
     def count(self, split: str) -> int:
         """Number of pairs of a split."""
         return sum(shard["pairs"] for shard in self._shards if shard["split"] == split)
+
+    def digest(self, split: str) -> str:
+        """Hash of the pairs of a split, from the hashes of its shards."""
+        hashes = [shard["sha256"] for shard in self._shards if shard["split"] == split]
+        return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
     def read(
         self, split: str, *, shuffle: int | None = None, rank: int = 0, world: int = 1
@@ -186,7 +195,9 @@ def _members(data: bytes, path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
 def _pair(key: str, parts: dict[str, bytes], path: Path) -> Pair:
     try:
         facts = json.loads(parts["json"])
-        image = np.asarray(Image.open(io.BytesIO(parts["jpg"]), formats=["JPEG"]).convert("RGB"))
+        image = None
+        if "jpg" in parts:
+            image = np.asarray(Image.open(io.BytesIO(parts["jpg"]), formats=["JPEG"]).convert("RGB"))
         return Pair(key, image, load_npy(parts["npy"]), facts)
     except (*DECODER_ERRORS, Image.DecompressionBombError) as error:
         raise InvalidInputError(f"{path}, pair {key}: damaged: {one_line(error)}") from None

@@ -29,6 +29,7 @@ COMMANDS = {
     "evaluate": "retrieval and detection metrics on a dataset",
     "replay": "embeddings of a recording (rosbag2), the same every time",
     "pairs": "recordings to (picture, measurement) pairs to bind a sense with",
+    "bind": "train a new sense, or a small student, to meet a frozen image-text space",
     "models": "list, pull, verify and export models",
     "bridge": "carry embeddings into another CLIP's space: fit or show a linear map",
     "bench": "speed and memory on this machine",

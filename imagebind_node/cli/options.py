@@ -33,6 +33,14 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--config", type=Path, metavar="FILE", help="architecture (JSON) that goes with --checkpoint"
     )
+    group.add_argument(
+        "--bound",
+        action="append",
+        default=[],
+        type=_bound,
+        metavar="DIR",
+        help="a tower that was bound to the model's space, in addition; may be repeated",
+    )
     group.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads (default: all cores)")
     add_output_arguments(parser)
 
@@ -49,6 +57,8 @@ def load_model(args: argparse.Namespace, modalities: Iterable[Modality] | None) 
     if args.config is not None:
         if args.checkpoint is None:
             raise InvalidInputError("--config describes the weights of --checkpoint: give both")
+        if args.bound:
+            raise InvalidInputError("--bound does not go with --config")
         from imagebind_node.encoders.imagebind.encoder import load_reference
 
         return load_reference(
@@ -64,7 +74,20 @@ def load_model(args: argparse.Namespace, modalities: Iterable[Modality] | None) 
         modalities=modalities,
         device=args.device,
         precision=args.precision,
+        bound=args.bound,
     )
+
+
+def _bound(text: str) -> Path:
+    """argparse type: a folder with a bound tower. Its card is read at once, for inputs may name its modality."""
+    from imagebind_node.binding.bound import read_bound_card
+    from imagebind_node.errors import ImagebindNodeError
+
+    try:
+        read_bound_card(text)
+    except ImagebindNodeError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return Path(text)
 
 
 def positive_int(text: str) -> int:

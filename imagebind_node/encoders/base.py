@@ -140,11 +140,14 @@ def load_encoder(
     modalities: Iterable[str | Modality] | None = None,
     device: str = "cpu",
     precision: str = "fp32",
+    bound: Sequence[str | Path] = (),
 ) -> Encoder:
     """Load a model by name; only the towers of `modalities` are built and read (default: all it has).
 
-    precision: fp32, bf16, fp16 (CUDA) or int8. Raises InvalidInputError for an unknown name or setting,
-    ModelFileError for missing or damaged weights, UnsupportedModalityError for a tower that it does not have.
+    precision: fp32, bf16, fp16 (CUDA) or int8. bound: folders of towers that were bound to the model's space
+    (docs/binding.md); they add modalities or take the place of the model's own, and compute in float32. Raises
+    InvalidInputError for an unknown name or setting, ModelFileError for missing or damaged weights,
+    UnsupportedModalityError for a tower that it does not have, SpaceMismatchError for a bound tower of another space.
     """
     if name not in encoder_names():
         raise InvalidInputError(f"unknown model {name!r}: use one of {', '.join(encoder_names())}")
@@ -154,5 +157,33 @@ def load_encoder(
         raise InvalidInputError(f"device {device!r} asked for, but PyTorch sees no CUDA GPU: use device cpu")
     if name not in _factories:
         import_module(_builtin[name])
+    if bound:
+        return _load_extended(name, checkpoint, modalities, device, precision, bound)
     wanted = None if modalities is None else frozenset(parse_modality(m) for m in modalities)
     return _factories[name](checkpoint=checkpoint, modalities=wanted, device=device, precision=precision)
+
+
+def _load_extended(
+    name: str,
+    checkpoint: str | Path | None,
+    modalities: Iterable[str | Modality] | None,
+    device: str,
+    precision: str,
+    bound: Sequence[str | Path],
+) -> Encoder:
+    from imagebind_node.binding.bound import load_bound, read_bound_card
+    from imagebind_node.encoders.extended import ExtendedEncoder
+
+    places = {parse_modality(read_bound_card(folder)["modality"]): folder for folder in bound}
+    if len(places) < len(bound):
+        raise InvalidInputError("two bound towers are of one modality: give one of them")
+    wanted = None if modalities is None else frozenset(parse_modality(m) for m in modalities)
+    base = load_encoder(
+        name,
+        checkpoint=checkpoint,
+        modalities=None if wanted is None else wanted - frozenset(places),
+        device=device,
+        precision=precision,
+    )
+    chosen = [folder for modality, folder in places.items() if wanted is None or modality in wanted]
+    return ExtendedEncoder(base, [load_bound(folder, device) for folder in chosen])

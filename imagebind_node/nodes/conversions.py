@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 
 from imagebind_node.embedding import Embedding, Space
 from imagebind_node.errors import InvalidInputError
-from imagebind_node.samples import AudioSample, ImuSample, Modality, parse_modality
+from imagebind_node.samples import AudioSample, ImuSample, Modality, new_modality
 from imagebind_node.sensors.inertial import ImuReading
 
 MAX_AUDIO_CHANNELS = 64
@@ -167,5 +167,6 @@ def embedding(message: EmbeddingMessage, space: Space | None = None) -> Embeddin
 
 
 def _modality(name: str) -> Modality:
-    # A fused vector has no sense of its own; in every use of it here it is handled like a picture.
-    return Modality.VISION if name == "fused" else parse_modality(name)
+    # A fused vector has no sense of its own; in every use of it here it is handled like a picture. Other nodes may
+    # have towers of senses that were bound, which are not known here.
+    return Modality.VISION if name == "fused" else new_modality(name)

@@ -18,6 +18,7 @@ from imagebind_node.nodes.conversions import embedding_message
 from imagebind_node.nodes.diagnostics import OK, WARN, Report
 from imagebind_node.nodes.executor import run
 from imagebind_node.nodes.imu_input import ImuInput
+from imagebind_node.nodes.measurement_input import MeasurementInput
 from imagebind_node.nodes.models import load_model, model_name
 from imagebind_node.nodes.parameters import Setting, model_settings
 from imagebind_node.nodes.picture_input import TOPICS, PictureInput
@@ -42,6 +43,14 @@ SETTINGS = [
     Setting("thermal.low", 0.0, "See thermal.mode.", -1000.0, 1e9),
     Setting("thermal.high", 0.0, "See thermal.mode.", -1000.0, 1e9),
     Setting("hop", 0.1, "Seconds of new sound from one audio embedding to the next.", 0.02, 10.0),
+    Setting(
+        "bound",
+        [""],
+        "Folders of towers that were bound to the model's space; each adds a modality or takes the place of one.",
+    ),
+    Setting(
+        "rate.bound", 10.0, "Measurements of a bound sense encoded a second at most; 0: all.", 0.0, 1000.0
+    ),
     Setting("imu_hop", 0.5, "Seconds of new motion from one IMU embedding to the next.", 0.02, 10.0),
     Setting(
         "max_age", 0.5, "Seconds after capture at which a sample is dropped; 0: never.", 0.0, 60.0, live=True
@@ -68,6 +77,7 @@ class EncoderNode(ManagedNode):
         self._requests: Requests | None = None
         self._service: Any = None
         self._pictures: dict[Modality, PictureInput] = {}
+        self._measurements: dict[Modality, MeasurementInput] = {}
         self._audio: AudioInput | None = None
         self._imu: ImuInput | None = None
         self._outputs: dict[Modality, Any] = {}
@@ -81,9 +91,10 @@ class EncoderNode(ManagedNode):
         from imagebind_msgs.srv import Encode
 
         chosen = ThermalRange(*(self.settings[f"thermal.{name}"] for name in ("mode", "low", "high")))
-        self._encoder = load_model(self.settings)
+        self._encoder = load_model(self.settings, [folder for folder in self.settings["bound"] if folder])
         self._encoder.thermal_range = chosen
         streamed = [m for m in (*TOPICS, Modality.AUDIO, Modality.IMU) if m in self._encoder.modalities]
+        streamed += self._further()
         for modality in streamed:
             topic = f"embedding/{modality}"
             self._outputs[modality] = self.publisher(Embedding, topic, qos.RESULT)
@@ -103,8 +114,10 @@ class EncoderNode(ManagedNode):
                 self._add_audio(scheduler)
             elif modality is Modality.IMU:
                 self._add_imu(scheduler)
-            else:
+            elif modality in TOPICS:
                 self._add_pictures(modality, scheduler)
+            else:
+                self._add_measurements(modality, scheduler)
         scheduler.start()
         for source in self._sources():
             source.open()
@@ -116,7 +129,7 @@ class EncoderNode(ManagedNode):
             self._requests.close()
         if self._scheduler is not None:
             self._scheduler.stop()
-        self._pictures, self._audio, self._imu = {}, None, None
+        self._pictures, self._measurements, self._audio, self._imu = {}, {}, None, None
         self._scheduler = self._requests = None
 
     def cleanup(self) -> None:
@@ -129,8 +142,18 @@ class EncoderNode(ManagedNode):
         self._withdraw, self._service, self._encoder = [], None, None
         self._outputs, self._latency, self._published = {}, {}, {}
 
-    def _sources(self) -> list[PictureInput | AudioInput | ImuInput]:
-        made = (*self._pictures.values(), self._audio, self._imu)
+    def _further(self) -> list[Modality]:
+        """Senses that were bound and are not ImageBind's, of those whose card says which messages they read."""
+        further = self._encoder.modalities - frozenset(Modality)
+        deaf = [m for m in further if not self._encoder.input_of(m).get("type")]
+        for modality in deaf:
+            self.get_logger().warning(
+                f"the card of the bound {modality} tower names no message type (input: type): nothing is subscribed"
+            )
+        return sorted(further - set(deaf))
+
+    def _sources(self) -> list[PictureInput | MeasurementInput | AudioInput | ImuInput]:
+        made = (*self._pictures.values(), *self._measurements.values(), self._audio, self._imu)
         return [source for source in made if source is not None]
 
     def _add_pictures(self, modality: Modality, scheduler: Scheduler) -> None:
@@ -144,6 +167,18 @@ class EncoderNode(ManagedNode):
         )
         self._pictures[modality] = source
         scheduler.add(str(modality), rate, lambda: self._encode_picture(source), limit=False)
+
+    def _add_measurements(self, modality: Modality, scheduler: Scheduler) -> None:
+        rate = self.settings["rate.bound"]
+        source = MeasurementInput(
+            self,
+            modality,
+            self._encoder.input_of(modality),
+            lambda: scheduler.notify(str(modality)),
+            rate=rate,
+        )
+        self._measurements[modality] = source
+        scheduler.add(str(modality), rate, lambda: self._encode_measurement(source), limit=False)
 
     def _add_audio(self, scheduler: Scheduler) -> None:
         hop = self.settings["hop"]
@@ -164,6 +199,11 @@ class EncoderNode(ManagedNode):
 
     def _encode_picture(self, source: PictureInput) -> None:
         source.gate.rate = self.settings[f"rate.{source.modality}"]
+        sample = source.take(self.settings["max_age"])
+        if sample is not None:
+            self._publish(self._encoder.encode(source.modality, [sample])[0])
+
+    def _encode_measurement(self, source: MeasurementInput) -> None:
         sample = source.take(self.settings["max_age"])
         if sample is not None:
             self._publish(self._encoder.encode(source.modality, [sample])[0])
@@ -222,7 +262,8 @@ class EncoderNode(ManagedNode):
 
     def _report(self, modality: Modality) -> Report:
         others = {Modality.AUDIO: self._audio, Modality.IMU: self._imu}
-        source = others[modality] if modality in others else self._pictures.get(modality)
+        newest: dict[Modality, Any] = {**self._pictures, **self._measurements}
+        source = others[modality] if modality in others else newest.get(modality)
         if source is None or self._scheduler is None:
             return Report(OK, "inactive")
         latency, work = self._latency[modality], self._scheduler.times(str(modality))

@@ -128,9 +128,11 @@ class ImageBindEncoder(Encoder):
             from imagebind_node.preprocessing.imu import preprocess_imu
 
             return preprocess_imu(sample)
-        from imagebind_node.preprocessing.text import preprocess_text
+        if isinstance(sample, TextSample):
+            from imagebind_node.preprocessing.text import preprocess_text
 
-        return preprocess_text(sample)
+            return preprocess_text(sample)
+        raise InvalidInputError(f"ImageBind has no tower for {modality}")
 
     @torch.inference_mode()
     def forward(self, modality: Modality, batch: Tensor) -> Tensor:

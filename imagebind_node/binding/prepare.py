@@ -1,0 +1,134 @@
+"""Shards -> what a trainer reads: anchors and preprocessed inputs of each split.
+
+Inputs lie in one array file a split, mapped and not read: any number of processes and reading workers share it, and
+data may be larger than the memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from imagebind_node.binding.anchors import AnchorTower, embed_anchors
+from imagebind_node.binding.pairs import Pairs
+from imagebind_node.binding.preprocessing import build_preprocessing
+from imagebind_node.binding.recipe import Recipe
+from imagebind_node.binding.senses import sense_of
+from imagebind_node.binding.sessions import SPLITS
+from imagebind_node.binding.shards import Pair, PairShards
+from imagebind_node.embedding import Space
+from imagebind_node.errors import ImagebindNodeError, InvalidInputError
+from imagebind_node.samples import new_modality
+
+logger = logging.getLogger(__name__)
+Progress = Callable[[Iterable[Pair], str, int], Iterable[Pair]]
+
+
+def prepare(recipe: Recipe, tower: AnchorTower, shards: PairShards, folder: Path, progress: Progress) -> None:
+    """Write inputs, anchors and facts of every split below `folder`.
+
+    Pairs whose anchor abstained or whose measurement cannot be preprocessed are left out and counted, with the first
+    reason. Raises InvalidInputError if none is left of a split, or inputs differ in shape.
+    """
+    for split in SPLITS:
+        if shards.count(split):
+            _prepare_split(recipe, tower, shards, split, folder, progress)
+    if not (folder / "train.json").is_file():
+        raise InvalidInputError(f"{shards.folder} holds no pairs to train on (split `train` is empty)")
+
+
+def load_prepared(folder: Path, space: Space) -> tuple[dict[str, Pairs], dict[str, dict[str, Any]]]:
+    """(pairs, {reason: count} of what was left out), each by split; `prepare` wrote them."""
+    pairs, left_out = {}, {}
+    for split in SPLITS:
+        facts_file = folder / f"{split}.json"
+        if not facts_file.is_file():
+            continue
+        facts = json.loads(facts_file.read_text(encoding="utf-8"))
+        rows = np.array(facts["rows"])
+        inputs = np.load(folder / f"{split}_inputs.npy", mmap_mode="r")
+        anchors = np.load(folder / f"{split}_anchors.npy")
+        pairs[split] = Pairs(
+            anchors, _Rows(inputs, rows), space, groups=np.array(facts["groups"]), digest=facts["digest"]
+        )
+        left_out[split] = facts["left_out"]
+    return pairs, left_out
+
+
+class _Rows(Sequence[torch.Tensor]):
+    """Some rows of a mapped array, copied one at a time."""
+
+    def __init__(self, array: np.ndarray, rows: np.ndarray) -> None:
+        self._array, self._rows = array, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        return torch.from_numpy(np.array(self._array[self._rows[index]]))
+
+
+def _prepare_split(
+    recipe: Recipe, tower: AnchorTower, shards: PairShards, split: str, folder: Path, progress: Progress
+) -> None:
+    count, data = shards.count(split), shards.digest(split)
+    anchors, usable = embed_anchors(
+        tower, data, lambda: shards.read(split), count, lambda p: progress(p, f"anchors of {split}", count)
+    )
+    function = build_preprocessing(recipe.preprocessing).function
+    modality = new_modality(recipe.modality)
+    folder.mkdir(parents=True, exist_ok=True)
+    inputs: np.memmap | None = None
+    rows: list[int] = []
+    groups: list[str] = []
+    left_out: dict[str, int] = {}
+    for place, pair in enumerate(progress(shards.read(split), f"inputs of {split}", count)):
+        if not usable[place]:
+            _count(left_out, "nothing recognised in what it is bound to")
+            continue
+        try:
+            made = function(sense_of(pair, modality)).float().numpy()
+            if not np.isfinite(made).all():
+                raise InvalidInputError("the tower's input holds NaN or infinite values")
+        except ImagebindNodeError as error:
+            _count(left_out, str(error))
+            continue
+        if inputs is None:
+            inputs = np.lib.format.open_memmap(
+                folder / f"{split}_inputs.npy", "w+", np.float32, (count, *made.shape)
+            )
+        if made.shape != inputs.shape[1:]:
+            raise InvalidInputError(
+                f"pair {pair.key}: preprocessing gave {made.shape}, but {inputs.shape[1:]} for pairs before it"
+            )
+        inputs[place] = made
+        rows.append(place)
+        groups.append(str(pair.facts.get("session", pair.key)))
+    if inputs is None or len(rows) < 2:
+        why = next(iter(left_out), "the shards are empty")
+        raise InvalidInputError(f"no usable pair in split {split}: {why}")
+    inputs.flush()
+    np.save(folder / f"{split}_anchors.npy", anchors[rows])
+    key = json.dumps([data, tower.key(data), recipe.plain["preprocessing"], recipe.modality, rows])
+    facts = {
+        "digest": hashlib.sha256(key.encode()).hexdigest(),
+        "rows": rows,
+        "groups": groups,
+        "left_out": left_out,
+    }
+    (folder / f"{split}.json").write_text(json.dumps(facts), encoding="utf-8")
+    for reason, number in left_out.items():
+        logger.warning("%d of %d pairs of %s are left out: %s", number, count, split, reason)
+
+
+def _count(reasons: dict[str, int], reason: str) -> None:
+    """Reasons that name each pair anew would make a list as long as the data."""
+    key = reason if reason in reasons or len(reasons) < 8 else "other reasons"
+    reasons[key] = reasons.get(key, 0) + 1
