@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from imagebind_node.detection.base import Detector
 from imagebind_node.encoders.base import Encoder
+from imagebind_node.encoders.extended import ExtendedEncoder
 from imagebind_node.errors import InvalidInputError
 
 SHIPPED = "shipped"
@@ -60,6 +61,9 @@ def load_detector(
         raise InvalidInputError(f"unknown detector {name!r}: use one of {', '.join(detector_names())}")
     if name not in _factories:
         import_module(_builtin[name])
+    # Detectors reach into the model's own image tower; bound towers only make queries.
+    if isinstance(encoder, ExtendedEncoder):
+        encoder = encoder.base
     try:
         detector = _factories[name](encoder, **options)
     except TypeError as error:

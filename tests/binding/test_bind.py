@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from pictures_and_grids import picture, view, write_recipe, write_shards
+from PIL import Image
 from safetensors.torch import load_file
 
 from imagebind_node import load_encoder
@@ -75,6 +76,25 @@ def test_the_command_line_takes_a_bound_tower(bound, tmp_path, capsys):
     assert main(["similarity", query, "--with", "text:snow", "--bound", str(bound), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert abs(document["cosine"][0][0]) < 1 and document["space"] == "concept-1"
+
+
+def test_a_bound_sense_is_a_query_for_the_detector(bound, tmp_path, capsys):
+    image = picture(np.random.default_rng(0))
+    np.save(tmp_path / "g.npy", view(image))
+    Image.fromarray(image).save(tmp_path / "i.png")
+    query = f"grid:{tmp_path / 'g.npy'}"
+    arguments = [
+        "detect",
+        "--image",
+        str(tmp_path / "i.png"),
+        "--query",
+        query,
+        "--bound",
+        str(bound),
+        "--json",
+    ]
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["queries"][0]["modality"] == "grid"
 
 
 def test_other_spaces_are_refused(bound, tmp_path):
