@@ -1,10 +1,14 @@
 """Samples refuse what a model could not use, in one line that says what was wrong."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.samples import (
+    ArraySample,
     AudioSample,
     DepthSample,
     ImageSample,
@@ -13,6 +17,7 @@ from imagebind_node.samples import (
     TextSample,
     ThermalSample,
     VideoSample,
+    new_modality,
     parse_modality,
 )
 
@@ -64,3 +69,30 @@ def test_bad_samples_are_refused_with_a_reason(make, complaint):
 def test_modalities_are_plain_strings():
     assert parse_modality("audio") is Modality.AUDIO
     assert f"embedding/{Modality.IMU}" == "embedding/imu"
+
+
+def test_a_further_modality_is_one_like_the_others():
+    sonar = new_modality("test_sonar")
+    assert new_modality("test_sonar") is Modality("test_sonar") is parse_modality("test_sonar") is sonar
+    assert pickle.loads(pickle.dumps(sonar)) is sonar and copy.deepcopy(sonar) is sonar
+    assert {sonar: 1}[parse_modality("test_sonar")] == 1 and str(sonar) == "test_sonar"
+    assert len(list(Modality)) == 6 and sonar not in frozenset(Modality)
+    assert new_modality("audio") is Modality.AUDIO
+
+
+@pytest.mark.parametrize("name", ["", "Sonar", "../x", "a b", "2d", "fused", "image", "x" * 41, 7])
+def test_bad_names_of_modalities_are_refused(name):
+    with pytest.raises(InvalidInputError, match="name of a modality"):
+        new_modality(name)
+
+
+def test_no_flood_of_modalities(monkeypatch):
+    monkeypatch.setattr("imagebind_node.samples._further", {f"m{i}": None for i in range(256)})
+    with pytest.raises(InvalidInputError, match="more than 256"):
+        new_modality("one_more")
+
+
+@pytest.mark.parametrize("data", [[1.0], np.zeros(0), np.array(3.0), np.array(["a"])])
+def test_measurements_are_numbers(data):
+    with pytest.raises(InvalidInputError, match="array of numbers"):
+        ArraySample(data, new_modality("test_sonar"))

@@ -119,7 +119,7 @@ def test_abstained_embedding_without_vector():
         (make(vector=[0.0] * 4), "zero, NaN"),
         (make(vector=[np.nan] * 4), "zero, NaN"),
         (make(vector=[]), "must be marked as abstained"),
-        (make(modality="smell"), "unknown modality 'smell'"),
+        (make(modality="Smell!"), "cannot be the name of a modality"),
         (make(confidence=7.0), "confidence must be 0 to 1"),
         (make(labels=["a"]), "1 labels but 0 label_scores"),
     ],
