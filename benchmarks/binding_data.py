@@ -134,15 +134,19 @@ def hapt_windows(downloads: Path) -> Iterator[Split]:
 
 
 def windows_of_sounds(folder: Path) -> Iterator[Split]:
-    """Windows of 0.975 s of every sound file; a fifth of the names (without the language) is the test."""
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".ogg", ".wav", ".flac"))
+    """Windows of 0.975 s of every sound file; a fifth of the names is the test.
+
+    Tux Paint's spoken descriptions (NAME_desc_LANGUAGE) are left out: thousands of files of one and the same class.
+    """
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".ogg", ".wav", ".flac"))
+    files = [path for path in found if "_desc" not in path.stem]
     for place, path in enumerate(files):
         try:
             sample = read_audio(path)
         except InvalidInputError:
             continue
         signal = resample(to_mono(sample.data), sample.sample_rate, RATE)
-        name = path.stem.split("_desc")[0]
+        name = path.stem.split("_")[0]
         test = int(hashlib.sha256(name.encode()).hexdigest(), 16) % 5 == 0
         signal = signal if len(signal) >= WINDOW else np.resize(signal, WINDOW)
         for start in range(0, len(signal) - WINDOW + 1, STEP):

@@ -22,7 +22,7 @@ from imagebind_node.binding.bound import save_bound
 from imagebind_node.binding.distributed import current_group
 from imagebind_node.binding.judge import agreement, embed
 from imagebind_node.binding.pairs import Pairs
-from imagebind_node.binding.prepare import load_prepared, prepare
+from imagebind_node.binding.prepare import is_prepared, load_prepared, prepare
 from imagebind_node.binding.preprocessing import build_preprocessing
 from imagebind_node.binding.recipe import Recipe
 from imagebind_node.binding.shards import Pair, PairShards
@@ -66,8 +66,9 @@ def bind(recipe: Recipe, data: str | Path, run: Run) -> dict[str, Any] | None:
     if started and not run.resume:
         raise InvalidInputError(f"{run.out} holds a training already: add --resume, or give another folder")
     inputs = run.out / INPUTS
-    if group.leads and not (started and (inputs / "train.json").is_file()):
-        _make_folder(run.out, recipe)
+    if group.leads and not started:
+        _write_recipe(run.out, recipe)
+    if group.leads and not (started and is_prepared(shards, inputs)):
         shutil.rmtree(inputs, ignore_errors=True)
         prepare(recipe, anchors, shards, inputs, lambda p, what, n: _bar(p, what, n, run.progress))
     group.barrier()
@@ -143,7 +144,7 @@ def _card(
     }
 
 
-def _make_folder(out: Path, recipe: Recipe) -> None:
+def _write_recipe(out: Path, recipe: Recipe) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(recipe.plain, sort_keys=False, allow_unicode=True)

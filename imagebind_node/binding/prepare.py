@@ -44,6 +44,19 @@ def prepare(recipe: Recipe, tower: AnchorTower, shards: PairShards, folder: Path
         raise InvalidInputError(f"{shards.folder} holds no pairs to train on (split `train` is empty)")
 
 
+def is_prepared(shards: PairShards, folder: Path) -> bool:
+    """Whether `folder` holds what `prepare` makes of these very shards."""
+    for split in SPLITS:
+        if shards.count(split):
+            try:
+                facts = json.loads((folder / f"{split}.json").read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                return False
+            if facts.get("data") != shards.digest(split):
+                return False
+    return True
+
+
 def load_prepared(folder: Path, space: Space) -> tuple[dict[str, Pairs], dict[str, dict[str, Any]]]:
     """(pairs, {reason: count} of what was left out), each by split; `prepare` wrote them."""
     pairs, left_out = {}, {}
@@ -119,6 +132,7 @@ def _prepare_split(
     key = json.dumps([data, tower.key(data), recipe.plain["preprocessing"], recipe.modality, rows])
     facts = {
         "digest": hashlib.sha256(key.encode()).hexdigest(),
+        "data": data,
         "rows": rows,
         "groups": groups,
         "left_out": left_out,

@@ -173,6 +173,13 @@ def test_anchors_are_made_once(data, tmp_path, monkeypatch):
     assert len({path.read_bytes() for path in files}) == 1
 
 
+def test_without_tensorboard_it_says_so_and_trains(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    assert bind(write_recipe(tmp_path / "recipe.yaml"), data, tmp_path / "out") == 0
+    assert "imagebind_node[tensorboard]" in capsys.readouterr().err
+    assert (tmp_path / "out" / "history.jsonl").is_file()
+
+
 def test_unusable_pairs_are_left_out_and_counted(tmp_path, capsys):
     rng = np.random.default_rng(1)
     pairs = []
@@ -282,6 +289,10 @@ def test_bad_places_are_one_line_and_status_2(data, tmp_path, capsys):
     assert "--resume" in said(recipe, data, tmp_path / "out")
     other = write_recipe(tmp_path / "other.yaml", training={"batch": 16, "epochs": 3})
     assert "another recipe" in said(other, data, tmp_path / "out", "--resume")
+    rows = [
+        ("train", Pair(f"{i}", picture(np.random.default_rng(i)), np.ones((3, 36)), {})) for i in range(20)
+    ]
+    assert "another data" in said(recipe, write_shards(tmp_path / "more", rows), tmp_path / "out", "--resume")
     shard = next(data.glob("train-*.tar"))
     shard.write_bytes(shard.read_bytes()[:-1000] + b"x" * 1000)
     assert "SHA-256" in said(recipe, data, tmp_path / "new")
