@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -62,7 +63,8 @@ def process_group(device: str) -> Iterator[Group]:
         yield current_group()
         return
     try:
-        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        # The others wait while one embeds all anchors, for hours if need be; torchrun ends them should it fail.
+        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=timedelta(days=1))
     except (ValueError, RuntimeError) as error:
         raise InvalidInputError(f"cannot join the processes of torchrun: {error}") from None
     try:
