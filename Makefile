@@ -8,7 +8,7 @@ DEMO_ARGS ?=
 BENCH_ARGS ?=
 ENCODER_BENCH_ARGS ?= --rounds 4
 # What the tests run on besides the base: every optional part that can be had without its hardware.
-TEST_EXTRAS = bags,datasets,fleet,learn,memory,onnx,owlvit,ray,realsense,serial,tensorboard,tracking,webdataset
+TEST_EXTRAS = bags,datasets,docs,fleet,learn,memory,onnx,owlvit,ray,realsense,serial,tensorboard,tracking,webdataset
 
 # A sourced ROS installation must not mix with the one in the virtual environment.
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
@@ -16,7 +16,7 @@ export VENV PYTHON TORCH_INDEX EXTRAS
 # Tests and the demo are nobody else's business on the network; unless the user says so.
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
-.PHONY: help setup demo test lint format bench clean distclean
+.PHONY: help setup demo test lint format bench docs clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -45,8 +45,12 @@ bench: setup ## speed and memory: the default model, then ImageBind against the 
 	$(BIN)/imagebind-node bench $(BENCH_ARGS)
 	$(BIN)/python benchmarks/encoders.py $(ENCODER_BENCH_ARGS)
 
+docs: export EXTRAS := docs
+docs: setup ## build the documentation site into site/
+	$(BIN)/python -m mkdocs build
+
 clean: ## remove what builds, tests and the demo have written; .venv stays
-	rm -rf build install log demo_out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage *.egg-info
+	rm -rf build install log site demo_out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage *.egg-info
 	find imagebind_node tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 distclean: clean ## remove .venv as well

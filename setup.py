@@ -78,6 +78,8 @@ EXTRAS = {
         "ros-fastdds",
     ],
     "dev": ["pytest", "pytest-timeout", "hypothesis", "ruff", "mypy", "types-PyYAML", "types-psutil"],
+    # The documentation site, and the test that runs its code blocks.
+    "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", "mkdocs-api-autonav>=0.3", "sybil>=8"],
     # Tried with 5.20.2, the last for Python 3.10, and 5.24.0: image processors that need no torchvision.
     "owlvit": ["transformers>=5.20,<6"],
     "onnx": ["onnx", "onnxruntime", "onnxscript"],

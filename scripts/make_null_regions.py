@@ -6,11 +6,13 @@ python scripts/make_null_regions.py --pictures FOLDER --source "what the picture
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from imagebind_node.detection.null_regions import FILE, collect_null_regions, save_null_regions
 from imagebind_node.detection.registry import default_detector, load_detector
 from imagebind_node.encoders.base import load_encoder
+from imagebind_node.errors import ImagebindNodeError
 from imagebind_node.files import read_image
 
 
@@ -37,4 +39,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ImagebindNodeError, OSError) as error:
+        sys.exit(f"make_null_regions: error: {error}")

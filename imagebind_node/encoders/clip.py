@@ -79,7 +79,7 @@ class ClipEncoder(Encoder):
         takes.
         """
         rows = np.stack([self._own(embedding) for embedding in classes])
-        return softmax(float(self._model.logit_scale.exp()) * (rows @ self._own(image)))
+        return softmax(self._model.logit_scale.exp().item() * (rows @ self._own(image)))
 
     def _own(self, embedding: Embedding) -> np.ndarray:
         self.space.require_same(embedding.space)
