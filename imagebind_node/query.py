@@ -7,7 +7,6 @@ around them; a term may carry a weight, `0.5 *`; quotes keep spaces and signs to
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from imagebind_node.arithmetic import combine_spherical
 from imagebind_node.embedding import Embedding, Space, combine
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.files import parse_input, prefixes
-from imagebind_node.formats.bounded import MEBI, decoding, read_bytes
+from imagebind_node.formats.bounded import decoding
+from imagebind_node.formats.documents import read_json
 from imagebind_node.samples import Modality, Sample, parse_modality
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def parse_query(text: str) -> Query:
 def read_embedding(path: str | Path) -> Embedding:
     """First embedding of a file written by `imagebind-node embed --json`; raises InvalidInputError."""
     with decoding(path, "embedding", "write it with imagebind-node embed INPUT --json > FILE"):
-        entry = json.loads(read_bytes(path, 64 * MEBI))["embeddings"][0]
+        entry = read_json(path, "embedding")["embeddings"][0]
         return Embedding(
             vector=np.asarray(entry["vector"], np.float32),
             modality=parse_modality(entry["modality"]),

@@ -53,6 +53,20 @@ ARGUMENTS = [
         description="Configure and activate the nodes; false leaves that to a lifecycle manager.",
     ),
     DeclareLaunchArgument(
+        "respawn",
+        default_value="true",
+        choices=SWITCH,
+        description="Start a node that ended again. With autostart:=false the manager has to configure it anew.",
+    ),
+    DeclareLaunchArgument(
+        "respawn_delay", default_value="2.0", description="Seconds before an ended node is started again."
+    ),
+    DeclareLaunchArgument(
+        "enclave",
+        default_value="/imagebind_node",
+        description="Security enclaves, one a node below this name; used only with ROS_SECURITY_ENABLE=true.",
+    ),
+    DeclareLaunchArgument(
         "composed",
         default_value="false",
         choices=SWITCH,
@@ -133,6 +147,24 @@ def beside(topic: str) -> str:
     return f"{folder}{slash}camera_info"
 
 
+def process_options(name: str, context: LaunchContext) -> dict:
+    """What every process is started with; `name` is that of its enclave."""
+    value = context.launch_configurations
+    return {
+        "namespace": LaunchConfiguration("namespace"),
+        "remappings": renamed(context),
+        "ros_arguments": [
+            "--log-level",
+            LaunchConfiguration("log_level"),
+            "--enclave",
+            f"/{value['enclave'].strip('/')}/{name}",
+        ],
+        "respawn": value["respawn"] == "true",
+        "respawn_delay": float(value["respawn_delay"]),
+        "output": "screen",
+    }
+
+
 def separate(names: list, context: LaunchContext) -> list:
     """One process a node."""
     return [
@@ -140,11 +172,8 @@ def separate(names: list, context: LaunchContext) -> list:
             package="imagebind_node",
             executable=name,
             name=name,
-            namespace=LaunchConfiguration("namespace"),
             parameters=[LaunchConfiguration("params_file"), parameters_of(name, context)],
-            remappings=renamed(context),
-            ros_arguments=["--log-level", LaunchConfiguration("log_level")],
-            output="screen",
+            **process_options(name, context),
         )
         for name in names
     ]
@@ -159,12 +188,9 @@ def composed(names: list, context: LaunchContext) -> list:
         Node(
             package="imagebind_node",
             executable="up",
-            namespace=LaunchConfiguration("namespace"),
             parameters=[LaunchConfiguration("params_file"), file.name],
-            remappings=renamed(context),
             arguments=["--nodes", ",".join(names)],
-            ros_arguments=["--log-level", LaunchConfiguration("log_level")],
-            output="screen",
+            **process_options("up", context),
         ),
         RegisterEventHandler(OnShutdown(on_shutdown=lambda *_: Path(file.name).unlink(missing_ok=True))),
     ]

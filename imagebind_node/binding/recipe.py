@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
-
 from imagebind_node.errors import InvalidInputError
+from imagebind_node.formats.documents import read_yaml
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 
@@ -120,11 +119,7 @@ def parse_recipe(document: Any, where: str = "recipe") -> Recipe:
 def read_recipe(path: str | Path) -> Recipe:
     """A recipe from a YAML file, or by the name of one in config/binding. Raises InvalidInputError."""
     path = _place(path)
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInputError(f"recipe {path} cannot be read: {error}") from None
-    return parse_recipe(document, str(path))
+    return parse_recipe(read_yaml(path, "recipe"), str(path))
 
 
 def bundled_recipes() -> dict[str, Path]:

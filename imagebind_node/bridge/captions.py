@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imagebind_node.errors import InvalidInputError, ModelFileError
+from imagebind_node.formats.bounded import MEBI, decoding, read_bytes
+
+CAPTION_BYTES = 256 * MEBI
 
 TEMPLATES = (
     "{}",
@@ -45,10 +48,8 @@ def generated_captions(names: Sequence[str], templates: Sequence[str] = TEMPLATE
 
 def read_captions(path: Path) -> list[str]:
     """Captions from a UTF-8 text file, one a line; blank lines and repeats are left out."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"cannot read captions from {path}: {error}") from None
+    with decoding(path, "list of captions", "write one a line, in UTF-8"):
+        lines = read_bytes(path, CAPTION_BYTES).decode("utf-8-sig").splitlines()
     captions = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not captions:
         raise InvalidInputError(f"{path} holds no captions: write one a line")

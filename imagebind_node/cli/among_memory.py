@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,17 +35,22 @@ def add_filter_arguments(parser: argparse.ArgumentParser) -> None:
 
 def parse_time(text: str) -> int:
     """argparse type: nanoseconds since the epoch of an ISO 8601 time (local time if it names no zone) or seconds."""
-    try:
-        return int(float(text) * 1e9)
-    except (ValueError, OverflowError):
-        pass
+    with suppress(ValueError, OverflowError):
+        return _in_range(text, int(float(text) * 1e9))
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
+        return _in_range(text, int(moment.timestamp() * 1e9))
+    except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
             f"{text!r} is neither seconds nor a time such as 2026-01-31T12:00"
         ) from None
-    return int(moment.timestamp() * 1e9)
+
+
+def _in_range(text: str, stamp: int) -> int:
+    """Stamps are kept as signed 64-bit nanoseconds: years 1678 to 2262."""
+    if abs(stamp) >= 1 << 63:
+        raise argparse.ArgumentTypeError(f"{text!r} is too far from today")
+    return stamp
 
 
 def retrieve_from_memory(args: argparse.Namespace, query: Query, wanted: Modality | None) -> int:

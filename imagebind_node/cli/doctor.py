@@ -1,4 +1,7 @@
-"""Look over this machine: software, model files, ROS 2 and DDS, topics, devices; each finding with its mend.
+"""Look over this machine and the running graph; each finding with its mend.
+
+Software and extras, model files, clock, devices, ROS 2 and DDS; of the graph the two ends of every topic, and what
+the nodes say of themselves on /diagnostics.
 
 Exit status 1 if something that the embedded default model needs does not work, else 0.
 """
@@ -58,13 +61,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _findings(args: argparse.Namespace) -> Iterator[Finding]:
+    from imagebind_node.cli.checks.clock import JumpWatch, check_synchronised
     from imagebind_node.cli.checks.devices import check_devices
+    from imagebind_node.cli.checks.extras import check_extras
     from imagebind_node.cli.checks.model_files import check_model_files
     from imagebind_node.cli.checks.ros import check_ros
     from imagebind_node.cli.checks.software import check_machine, check_software
 
+    clock = JumpWatch()
     yield from check_software()
+    yield from check_extras()
     yield from check_machine()
     yield from check_model_files(args.model)
     yield from check_devices()
     yield from check_ros(args.graph_seconds)
+    yield from check_synchronised()
+    yield clock.finding()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -75,6 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0 success, 2 bad input, 130 interrupted, others per command."""
+    _print_any_name()
     try:
         args = build_parser().parse_args(argv)
         _start_logging(getattr(args, "verbose", 0))
@@ -91,6 +93,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _print_any_name() -> None:
+    """Names of files are bytes: what is no valid text is printed as \\udcXX, which JSON reads back."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _one_line(message: str) -> str:

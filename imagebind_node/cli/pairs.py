@@ -18,6 +18,7 @@ from pathlib import Path
 from imagebind_node.cli.options import add_output_arguments, positive_float, positive_int
 from imagebind_node.cli.output import print_json, print_table
 from imagebind_node.errors import InvalidInputError
+from imagebind_node.formats.bounded import MEBI, decoding, read_bytes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -132,7 +133,5 @@ def run(args: argparse.Namespace) -> int:
 
 def _definition(text: str) -> tuple[str, str]:
     name, _, file = text.partition("=")
-    try:
-        return name, Path(file).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise InvalidInputError(f"--definition {text}: cannot be read: {error}") from None
+    with decoding(file, "message definition", "write PKG/msg/TYPE=FILE with a .msg file"):
+        return name, read_bytes(file, MEBI).decode("utf-8")

@@ -168,7 +168,7 @@ def load_owlvit(
         ) from None
     folder = Path(checkpoint)
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         if config.model_type not in KINDS:
             raise ModelFileError(
                 f"{folder} holds a {config.model_type!r} model, not one of {', '.join(KINDS)}"
@@ -184,7 +184,11 @@ def load_owlvit(
             side = config.vision_config.image_size
             processor = images(size={"height": side, "width": side})
         has_tokenizer = (folder / "tokenizer.json").is_file() or (folder / "vocab.json").is_file()
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True) if has_tokenizer else None
+        tokenizer = (
+            AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            if has_tokenizer
+            else None
+        )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         if isinstance(error, ModelFileError):
             raise

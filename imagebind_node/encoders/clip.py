@@ -107,7 +107,7 @@ def load_clip(
             f"no CLIP in {folder}: it must hold config.json, model.safetensors and a tokenizer"
         )
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         if config.model_type != "clip":
             raise ModelFileError(f"{folder} holds a {config.model_type!r} model, not a CLIP")
         # Weights only as safetensors: a pickle could run code.
@@ -119,7 +119,7 @@ def load_clip(
             images = CLIPImageProcessorPil(
                 size={"shortest_edge": side}, crop_size={"height": side, "width": side}
             )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except ModelFileError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError) as error:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from imagebind_node.errors import ImagebindNodeError, InvalidInputError
+from imagebind_node.formats.documents import read_json
 
 Result = TypeVar("Result")
 
@@ -17,12 +17,7 @@ def read_list(path: Path, fields: dict[str, type | tuple[type, ...]]) -> list[di
 
     Raises InvalidInputError that names the list, the entry and the field.
     """
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidInputError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise InvalidInputError(f"{path} is not JSON: {error}") from None
+    entries = read_json(path, "list")
     if not isinstance(entries, list) or not entries:
         raise InvalidInputError(f"{path} must hold a JSON list with at least one entry")
     for index, entry in enumerate(entries):

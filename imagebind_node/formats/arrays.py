@@ -30,7 +30,7 @@ def read_arrays(path: str | Path, default_name: str) -> dict[str, np.ndarray]:
         if data.startswith(b"\x93NUMPY"):
             arrays = {default_name: load_npy(data)}
         else:
-            arrays = _load_npz(data)
+            arrays = load_npz(data)
         for name, array in arrays.items():
             if array.dtype.kind not in "fiub":
                 raise InvalidInputError(f"array {name!r} has type {array.dtype}; it must hold real numbers")
@@ -54,7 +54,8 @@ def load_npy(data: bytes) -> np.ndarray:
     return np.load(io.BytesIO(data), allow_pickle=False)
 
 
-def _load_npz(data: bytes) -> dict[str, np.ndarray]:
+def load_npz(data: bytes) -> dict[str, np.ndarray]:
+    """The arrays of a whole .npz file, of at most ARRAY_BYTES unpacked. Raises as `load_npy`, or zipfile.BadZipFile."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
         total = sum(member.file_size for member in members)

@@ -12,7 +12,7 @@ from rclpy.qos import QoSProfile
 from imagebind_node.errors import ImagebindNodeError, InvalidInputError
 from imagebind_node.nodes.diagnostics import Diagnostics
 from imagebind_node.nodes.error_log import ErrorLog
-from imagebind_node.nodes.parameters import Setting, Settings
+from imagebind_node.nodes.parameters import Setting, Settings, folder_settings
 from imagebind_node.nodes.qos_events import QosWatch
 from imagebind_node.streaming.exchange import Exchange
 
@@ -44,7 +44,11 @@ class ManagedNode(LifecycleNode):
         self.exchange = exchange or Exchange()
         self.settings = Settings(
             self,
-            [*settings, Setting("autostart", True, "Configure and activate on start, without a manager.")],
+            [
+                *settings,
+                *folder_settings(settings),
+                Setting("autostart", True, "Configure and activate on start, without a manager."),
+            ],
             may_change=lambda: not self.configured,
         )
         self.errors = ErrorLog(self.get_logger().error)

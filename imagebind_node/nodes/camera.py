@@ -13,11 +13,17 @@ from typing import Any
 from imagebind_node.nodes.driver import CAMERA_TOPIC, DriverNode
 from imagebind_node.nodes.executor import run
 from imagebind_node.nodes.parameters import Setting
+from imagebind_node.nodes.path_parameters import SOURCE
 from imagebind_node.sensors.base import SensorStats
 from imagebind_node.sensors.camera import Camera, CameraConfig
 
 SETTINGS = [
-    Setting("source", "0", "Device number, device path, video file, image sequence (%04d.png) or URL."),
+    Setting(
+        "source",
+        "0",
+        "Device number, device path, video file, image sequence (%04d.png) or URL.",
+        path=SOURCE,
+    ),
     Setting("width", 0, "Pixels to ask a device for; 0: its own.", 0, 16384),
     Setting("height", 0, "Pixels to ask a device for; 0: its own.", 0, 16384),
     Setting(

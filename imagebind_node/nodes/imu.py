@@ -13,11 +13,12 @@ from typing import Any
 from imagebind_node.nodes.driver import IMU_TOPIC, DriverNode
 from imagebind_node.nodes.executor import run
 from imagebind_node.nodes.parameters import Setting
+from imagebind_node.nodes.path_parameters import SOURCE
 from imagebind_node.sensors.base import SensorStats
 from imagebind_node.sensors.imu import ACCELERATION_UNITS, TURN_RATE_UNITS, SerialImu, SerialImuConfig
 
 SETTINGS = [
-    Setting("port", "/dev/ttyUSB0", "Serial port, or a URL of pyserial."),
+    Setting("port", "/dev/ttyUSB0", "Serial port, or an address such as socket://host:4000.", path=SOURCE),
     Setting("baud_rate", 115200, "Bits a second.", 1, 10_000_000),
     Setting("acceleration_unit", "m/s^2", "Of the numbers in the lines.", choices=tuple(ACCELERATION_UNITS)),
     Setting("turn_rate_unit", "rad/s", "Of the numbers in the lines.", choices=tuple(TURN_RATE_UNITS)),

@@ -13,6 +13,14 @@ from imagebind_node.cli.checks import Finding, State
 
 WIDTH, HEIGHT, FRAMES = 640, 480, 20
 _RECEIVE_SECONDS = 10.0
+# Word in what rclpy says of two profiles -> what to do.
+_QOS_MENDS = {
+    "reliable": "offer reliable on the publisher, or request best effort on the subscriber",
+    "transient local": "offer transient local on the publisher, or request volatile on the subscriber",
+    "deadline": "offer a shorter deadline on the publisher, or request a longer one on the subscriber",
+    "lease": "offer a shorter lease on the publisher, or request a longer one on the subscriber",
+}
+_QOS_MEND = "give both ends the same profile; docs/nodes.md lists ours"
 
 
 def check_transport() -> Iterator[Finding]:
@@ -60,8 +68,15 @@ def check_transport() -> Iterator[Finding]:
 
 
 def check_graph(seconds: float) -> Iterator[Finding]:
-    """Topics of the running graph whose two ends disagree in type or quality of service, both ends named."""
+    """Topics of the running graph whose two ends disagree in type or quality of service, both ends named, and
+    what the nodes complain of."""
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    from imagebind_node.nodes.health import findings_of
+
     with _node("imagebind_node_doctor") as (node, executor):
+        told: list[Any] = []
+        node.create_subscription(DiagnosticArray, "/diagnostics", lambda m: told.extend(m.status), 100)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             executor.spin_once(timeout_sec=0.1)
@@ -76,6 +91,10 @@ def check_graph(seconds: float) -> Iterator[Finding]:
     yield from faults
     if not faults:
         yield Finding("graph", State.OK, "every publisher and subscriber fit together")
+    troubles = list(findings_of(told))
+    yield from troubles
+    if told and not troubles:
+        yield Finding("nodes", State.OK, "no node complains on /diagnostics")
 
 
 def _faults(node: Any, topic: str) -> Iterator[Finding]:
@@ -113,7 +132,7 @@ def _faults(node: Any, topic: str) -> Iterator[Finding]:
                     "graph",
                     State.BROKEN,
                     f"{ends}: offered {_qos(publisher)}, requested {_qos(subscriber)}: {reason.strip(' ;')}",
-                    "offer reliable on the publisher, or request best effort on the subscriber",
+                    next((mend for word, mend in _QOS_MENDS.items() if word in reason.lower()), _QOS_MEND),
                 )
 
 

@@ -24,6 +24,7 @@ from imagebind_node.nodes.memory_messages import filter_of, result_message
 from imagebind_node.nodes.memory_writer import MemoryWriter
 from imagebind_node.nodes.models import load_model
 from imagebind_node.nodes.parameters import Setting, model_settings
+from imagebind_node.nodes.path_parameters import READ, WRITE
 from imagebind_node.nodes.requests import Requests
 from imagebind_node.nodes.surroundings import Pictures, Poses
 from imagebind_node.samples import Modality
@@ -36,6 +37,7 @@ SETTINGS = [
         "directory",
         "~/.local/share/imagebind_node/memory",
         "Folder of the memory; one folder a space is made inside.",
+        path=WRITE,
     ),
     Setting("url", "", "Qdrant server to remember at instead, such as http://fleet.local:6333."),
     Setting("robot", "", "Name of this robot, written into every memory; empty: the node's namespace."),
@@ -57,6 +59,7 @@ SETTINGS = [
         "vocabulary",
         "",
         "File with the texts of ~/describe, one a line; empty: what the embedded model knows.",
+        path=READ,
     ),
 ]
 
@@ -132,7 +135,7 @@ class MemoryNode(ManagedNode):
         return self._vocabulary
 
     def _folder(self) -> Path:
-        return Path(self.settings["directory"]).expanduser() / self._encoder.space.id.replace("/", "-")
+        return Path(self.settings["directory"]) / self._encoder.space.id.replace("/", "-")
 
     def activate(self) -> None:
         from imagebind_msgs.msg import Embedding

@@ -12,11 +12,16 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from imagebind_node.errors import InvalidInputError
+from imagebind_node.nodes.path_parameters import FOLDERS, READ, PathParameters, purpose_of
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One parameter. `live`: a change takes effect at once; others are read when the node configures."""
+    """One parameter. `live`: a change takes effect at once; others are read when the node configures.
+
+    path: READ or WRITE for a file or folder, SOURCE for a file, a device or a network address; such a parameter
+    stays within the folders of the node's read_folders or write_folders. fixed: only set when the node starts.
+    """
 
     name: str
     default: Any
@@ -25,6 +30,8 @@ class Setting:
     maximum: float | None = None
     choices: tuple[str, ...] | None = None
     live: bool = False
+    path: str = ""
+    fixed: bool = False
 
     def check(self, value: Any) -> None:
         """Raise InvalidInputError unless `value` is in range."""
@@ -45,7 +52,10 @@ class Setting:
         """What `ros2 param describe` shows."""
         choices = f" One of: {', '.join(self.choices)}." if self.choices else ""
         effect = "" if self.live else " Read when the node configures."
-        descriptor = ParameterDescriptor(name=self.name, description=self.description + choices + effect)
+        effect = " Set only when the node starts." if self.fixed else effect
+        descriptor = ParameterDescriptor(
+            name=self.name, description=self.description + choices + effect, read_only=self.fixed
+        )
         if self.minimum is not None and self.maximum is not None:
             if isinstance(self.default, float):
                 descriptor.floating_point_range = [
@@ -66,7 +76,7 @@ class Settings:
         self._node = node
         self._settings = {setting.name: setting for setting in settings}
         self._may_change = may_change
-        self._listeners: list[Callable[[], None]] = []
+        started: dict[str, Any] = {}
         for setting in settings:
             try:
                 value = node.declare_parameter(setting.name, setting.default, setting.descriptor()).value
@@ -74,10 +84,15 @@ class Settings:
                 mend = "; write it with a decimal point" if "DOUBLE" in str(error) else ""
                 raise InvalidInputError(f"parameter {setting.name}: {error}{mend}") from None
             setting.check(value)
+            started[setting.name] = value
+        self._paths = PathParameters({s.name: s.path for s in settings if s.path}, started)
         node.add_on_set_parameters_callback(self._validate)
 
     def __getitem__(self, name: str) -> Any:
-        return self._node.get_parameter(name).value
+        """Value of a parameter; a path is checked again, since links may have changed, and comes resolved."""
+        value = self._node.get_parameter(name).value
+        setting = self._settings.get(name)
+        return self._paths.checked(name, value) if setting is not None and setting.path else value
 
     def _validate(self, parameters: list[Parameter]) -> SetParametersResult:
         for parameter in parameters:
@@ -86,6 +101,8 @@ class Settings:
                 continue
             try:
                 setting.check(parameter.value)
+                if setting.path:
+                    self._paths.checked(setting.name, parameter.value)
             except InvalidInputError as error:
                 return SetParametersResult(successful=False, reason=str(error))
             if not setting.live and not self._may_change():
@@ -94,11 +111,25 @@ class Settings:
         return SetParametersResult(successful=True)
 
 
+def folder_settings(settings: Sequence[Setting]) -> list[Setting]:
+    """The parameters with the folders to which those of `settings` that name files are confined."""
+    purposes = dict.fromkeys(purpose_of(setting.path) for setting in settings if setting.path)
+    return [
+        Setting(
+            FOLDERS[purpose],
+            [""],
+            f"Folders that parameters may make the node {purpose}; none: what they named when it was started.",
+            fixed=True,
+        )
+        for purpose in purposes
+    ]
+
+
 def model_settings(modalities: Sequence[str]) -> list[Setting]:
     """The parameters that say which model a node loads."""
     return [
         Setting("model", "concept", "Name of the model family, for example concept or imagebind_huge."),
-        Setting("checkpoint", "", "File with the weights; empty for the model's own place."),
+        Setting("checkpoint", "", "File with the weights; empty for the model's own place.", path=READ),
         Setting("device", "cpu", "PyTorch device, for example cpu or cuda:0."),
         Setting(
             "precision",

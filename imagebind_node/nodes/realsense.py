@@ -24,12 +24,13 @@ from imagebind_node.nodes.driver import (
 )
 from imagebind_node.nodes.executor import run
 from imagebind_node.nodes.parameters import Setting
+from imagebind_node.nodes.path_parameters import READ
 from imagebind_node.sensors.base import SensorStats
 from imagebind_node.sensors.realsense import RealSense, RealSenseConfig, RealSenseFrame
 
 SETTINGS = [
     Setting("serial", "", "Serial number of the camera; empty: the first one found."),
-    Setting("file", "", "Recording of the SDK to play instead (.bag, .db3); empty: none."),
+    Setting("file", "", "Recording of the SDK to play instead (.bag, .db3); empty: none.", path=READ),
     Setting("width", 640, "Pixels of colour and depth; 0: the SDK's choice.", 0, 16384),
     Setting("height", 480, "Pixels of colour and depth; 0: the SDK's choice.", 0, 16384),
     Setting("fps", 30, "Frames a second, one of the camera's own rates; 0: the SDK's choice.", 0, 300),

@@ -17,12 +17,16 @@ from imagebind_node.nodes.diagnostics import OK, Report
 from imagebind_node.nodes.executor import run
 from imagebind_node.nodes.models import load_model
 from imagebind_node.nodes.parameters import Setting, model_settings
+from imagebind_node.nodes.path_parameters import READ
 from imagebind_node.streaming.statistics import RateMeter
 
 SETTINGS = [
     *model_settings(["text"]),
     Setting(
-        "class_set", "", "YAML file with the classes; empty: the set `home` that comes with the package."
+        "class_set",
+        "",
+        "YAML file with the classes; empty: the set `home` that comes with the package.",
+        path=READ,
     ),
     Setting(
         "recognized",

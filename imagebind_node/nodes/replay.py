@@ -17,13 +17,14 @@ from imagebind_node.nodes.bag_player import BagPlayer
 from imagebind_node.nodes.driver import AUDIO_TOPIC, CAMERA_TOPIC, DriverNode
 from imagebind_node.nodes.executor import run
 from imagebind_node.nodes.parameters import Setting
+from imagebind_node.nodes.path_parameters import READ
 from imagebind_node.samples import AudioSample, ImageSample
 from imagebind_node.sensors.replay import Replay, ReplayConfig
 
 SETTINGS = [
-    Setting("images", "", "Picture, video, or folder of these; empty: none."),
-    Setting("audio", "", "Sound file or folder of these; empty: none."),
-    Setting("bag", "", "Recording (rosbag2 MCAP or SQLite, ROS 1) to play instead; empty: none."),
+    Setting("images", "", "Picture, video, or folder of these; empty: none.", path=READ),
+    Setting("audio", "", "Sound file or folder of these; empty: none.", path=READ),
+    Setting("bag", "", "Recording (rosbag2 MCAP or SQLite, ROS 1) to play instead; empty: none.", path=READ),
     Setting(
         "bag_stamps",
         "now",

@@ -13,11 +13,14 @@ from typing import Any
 from imagebind_node.nodes.driver import THERMAL_TOPIC, DriverNode
 from imagebind_node.nodes.executor import run
 from imagebind_node.nodes.parameters import Setting
+from imagebind_node.nodes.path_parameters import SOURCE
 from imagebind_node.sensors.base import SensorStats
 from imagebind_node.sensors.thermal import ThermalCamera, ThermalConfig
 
 SETTINGS = [
-    Setting("source", "0", "Device number, device path, 16-bit video or image sequence (%04d.png)."),
+    Setting(
+        "source", "0", "Device number, device path, 16-bit video or image sequence (%04d.png).", path=SOURCE
+    ),
     Setting(
         "width", 0, "Pixels to ask a device for, telemetry rows included as height; 0: its own.", 0, 16384
     ),

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from imagebind_node.errors import InvalidInputError
+from imagebind_node.formats.documents import read_yaml
 from imagebind_node.recognition.prompts import TEMPLATES, check_templates
 from imagebind_node.samples import Modality, parse_modality
 
@@ -84,12 +83,7 @@ def bundled_class_set(name: str) -> Path:
 def read_class_set(path: str | Path) -> ClassSet:
     """Read a YAML file (see config/class_sets); raises InvalidInputError with the line or key that is wrong."""
     path = Path(path)
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidInputError(f"cannot read class set {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"class set {path} is not YAML: {' '.join(str(error).split())}") from error
+    document = read_yaml(path, "class set")
     if not isinstance(document, dict) or "classes" not in document:
         raise InvalidInputError(f"class set {path} must be a mapping with the key 'classes'")
     unknown = set(document) - _KEYS
@@ -98,10 +92,12 @@ def read_class_set(path: str | Path) -> ClassSet:
             f"class set {path}: unknown key {sorted(map(str, unknown))[0]!r}, use {', '.join(sorted(_KEYS))}"
         )
     templates: dict[Modality, tuple[str, ...]] = {}
-    for modality, lines in (document.get("templates") or {}).items():
-        templates[parse_modality(modality)] = check_templates(
-            tuple([lines] if isinstance(lines, str) else lines)
-        )
+    given = document.get("templates") or {}
+    if not isinstance(given, dict):
+        raise InvalidInputError(f"class set {path}: 'templates' must map modalities to sentences")
+    for modality, lines in given.items():
+        sentences = lines if isinstance(lines, list) else [lines]
+        templates[parse_modality(str(modality))] = check_templates(tuple(map(str, sentences)))
     return ClassSet(
         name=str(document.get("name", path.stem)),
         classes=_classes(document["classes"], path),

@@ -14,6 +14,8 @@ import numpy as np
 
 from imagebind_node.embedding import Embedding, Space, stack
 from imagebind_node.errors import InvalidInputError, MissingDependencyError
+from imagebind_node.formats.arrays import ARRAY_BYTES, load_npz
+from imagebind_node.formats.bounded import decoding, read_bytes
 from imagebind_node.recognition.calibration import softmax
 
 
@@ -91,13 +93,13 @@ class LinearProbe(FewShotClassifier):
 def load_few_shot(path: str | Path) -> FewShotClassifier:
     """Read what `save` wrote; raises InvalidInputError for another file."""
     kinds = {kind.__name__: kind for kind in (ClassMeans, LinearProbe)}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            weights = file["weights"]
-            space = Space(str(file["space"]), weights.shape[1])
-            return kinds[str(file["kind"])](space, [str(x) for x in file["labels"]], weights, file["biases"])
-    except (OSError, KeyError, ValueError) as error:
-        raise InvalidInputError(f"{path} is not a saved few-shot classifier: {error}") from error
+    with decoding(path, "few-shot classifier", "save it again"):
+        file = load_npz(read_bytes(path, ARRAY_BYTES))
+        weights, biases, labels = file["weights"], file["biases"], file["labels"]
+        if weights.ndim != 2 or not len(weights) == len(labels) == len(biases):
+            raise InvalidInputError(f"{len(labels)} labels have weights {weights.shape}")
+        kind, space = kinds[str(file["kind"])], Space(str(file["space"]), weights.shape[1])
+        return kind(space, [str(label) for label in labels], weights, biases)
 
 
 def _examples(

@@ -10,6 +10,8 @@ import numpy as np
 
 from imagebind_node.embedding import Embedding, Space
 from imagebind_node.errors import InvalidInputError
+from imagebind_node.formats.arrays import load_npy
+from imagebind_node.formats.bounded import DECODER_ERRORS
 from imagebind_node.recognition.zero_shot import TextEncoder
 
 MAX_TEXTS = 1_000_000
@@ -33,8 +35,9 @@ class Vocabulary:
             raise InvalidInputError(f"a vocabulary has 1 to {MAX_TEXTS} texts, got {len(texts)}")
         key = hashlib.sha256("\n".join([space.id, *texts]).encode()).hexdigest()[:32]
         path = None if cache is None else Path(cache) / f"vocabulary-{key}.npy"
-        if path is not None and path.is_file():
-            return cls(texts, np.load(path, allow_pickle=False), space)
+        rows = None if path is None else _kept(path, (len(texts), space.dim))
+        if rows is not None:
+            return cls(texts, rows, space)
         rows = encode_text(texts)
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +57,15 @@ class Vocabulary:
         cosines = self._rows @ np.asarray(vector, np.float32)
         best = np.argsort(-cosines, kind="stable")[:top]
         return [(self.texts[i], float(cosines[i])) for i in best]
+
+
+def _kept(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
+    """Rows kept in an earlier run; None if there are none, or no such rows: they are then made again."""
+    try:
+        rows = load_npy(path.read_bytes())
+    except DECODER_ERRORS:
+        return None
+    return rows if rows.shape == shape and rows.dtype == np.float32 and np.isfinite(rows).all() else None
 
 
 def read_texts(path: str | Path) -> list[str]:

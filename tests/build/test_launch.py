@@ -15,6 +15,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -36,7 +37,19 @@ COMMON = {
 }
 ARGUMENTS = {
     "bringup.launch.py": COMMON
-    | {"modalities", "composed", "fusion", "image", "depth", "thermal", "audio", "imu"}
+    | {
+        "modalities",
+        "composed",
+        "respawn",
+        "respawn_delay",
+        "enclave",
+        "fusion",
+        "image",
+        "depth",
+        "thermal",
+        "audio",
+        "imu",
+    }
     | {"camera", "realsense", "thermal_camera", "microphone", "serial_imu"},
     "detector.launch.py": COMMON | {"image", "cue"},
 }
@@ -124,18 +137,18 @@ def test_launch_describes_its_arguments(name):
     assert {argument.name for argument in description.get_launch_arguments()} == ARGUMENTS[name]
 
 
-@needs_launch
-@pytest.mark.parametrize("composed", ["false", "true"])
-def test_bringup_starts_configures_and_ends(composed, namespace):
-    """Needs the package built by colcon and sourced, since launch looks for executables in lib/imagebind_node."""
+@pytest.fixture
+def bringup():
+    """Call with launch arguments: bringup.launch.py as a process, ended afterwards.
+
+    Needs the package built by colcon and sourced, since launch looks for executables in lib/imagebind_node.
+    """
     from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
     try:
         get_package_prefix("imagebind_node")
     except PackageNotFoundError:
-        pytest.skip(
-            "imagebind_node is not on AMENT_PREFIX_PATH: colcon build, then source install/setup.bash"
-        )
+        pytest.skip("imagebind_node is not on AMENT_PREFIX_PATH: colcon build, then source install/setup.bash")
     program = (
         "import sys; from launch import LaunchService; from launch.actions import IncludeLaunchDescription as I;"
         "from launch import LaunchDescription as D;"
@@ -143,24 +156,67 @@ def test_bringup_starts_configures_and_ends(composed, namespace):
         "s = LaunchService(); a = [w.split(':=') for w in sys.argv[2:]];"
         "s.include_launch_description(D([I(S(sys.argv[1]), launch_arguments=a)])); sys.exit(s.run())"
     )
-    arguments = [f"namespace:={namespace}", f"composed:={composed}", "camera:=false", "microphone:=false"]
-    # On a loaded machine the default of 5 s before SIGTERM is short.
-    arguments += ["modalities:=audio", "sigterm_timeout:=60", "sigkill_timeout:=60"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, str(LAUNCH["bringup.launch.py"]), *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
-    lines = []
+    started = []
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        # On a loaded machine the default of 5 s before SIGTERM is short.
+        words = [*arguments, "camera:=false", "microphone:=false", "sigterm_timeout:=60", "sigkill_timeout:=60"]
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-c", program, str(LAUNCH["bringup.launch.py"]), *words],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+
+
+def read_until(process: subprocess.Popen[str], *marks: str) -> str:
+    """Output up to the line that completes `marks`."""
+    output = ""
     for line in process.stdout:
-        lines.append(line)
-        if sum(mark in "".join(lines) for mark in ("with audio\n", "detector concept in space")) == 2:
-            break
+        output += line
+        if all(mark in output for mark in marks):
+            return output
+    pytest.fail(f"ended before {marks}: {output}")
+
+
+def end(process: subprocess.Popen[str]) -> str:
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=120)
-    output = "".join(lines) + rest
+    assert process.returncode == 0
+    return rest
+
+
+@needs_launch
+@pytest.mark.parametrize("composed", ["false", "true"])
+def test_bringup_starts_configures_and_ends(bringup, composed, namespace):
+    process = bringup(f"namespace:={namespace}", f"composed:={composed}", "modalities:=audio")
+    output = read_until(process, "with audio\n", "detector concept in space") + end(process)
     assert f"[{namespace.strip('/')}.encoder]: model concept/fp32 with audio\n" in output
     assert "process has died" not in output
-    assert process.returncode == 0
+
+
+@needs_launch
+@pytest.mark.parametrize("respawn", ["true", "false"])
+def test_a_killed_node_is_started_again(bringup, namespace, respawn):
+    process = bringup(
+        f"namespace:={namespace}", "modalities:=audio", f"respawn:={respawn}", "respawn_delay:=0.5"
+    )
+    read_until(process, "with audio\n", "detector concept in space")
+    children = psutil.Process(process.pid).children()
+    (encoder,) = [child for child in children if any(w.endswith("/encoder") for w in child.cmdline()[:2])]
+    encoder.kill()
+    if respawn == "true":
+        assert "exit code -9" in read_until(process, "process has died", "with audio\n")
+        assert "detector concept in space" not in end(process)
+    else:
+        read_until(process, "process has died")
+        assert "with audio\n" not in end(process)

@@ -79,13 +79,16 @@ def test_unreadable_entries_are_named(encoder, pairs):
         evaluate_retrieval(encoder, path)
 
 
-@pytest.mark.parametrize(("content", "word"), [("", "not JSON"), ("[]", "at least one"), ("{}", "list")])
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [("", "is empty"), ("{", "not a readable list"), ("[]", "at least one"), ("{}", "list")],
+)
 def test_lists_that_are_none(encoder, tmp_path, content, word):
     path = tmp_path / "pairs.json"
     path.write_text(content)
     with pytest.raises(InvalidInputError, match=word):
         evaluate_retrieval(encoder, path)
-    with pytest.raises(InvalidInputError, match="cannot be read"):
+    with pytest.raises(InvalidInputError, match="no such file"):
         evaluate_retrieval(encoder, tmp_path / "none.json")
 
 

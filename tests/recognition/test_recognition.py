@@ -120,7 +120,7 @@ def test_few_shot_learns_from_examples_and_survives_saving(kind: type, tmp_path:
     with pytest.raises(InvalidInputError, match="at least 2 classes"):
         kind.fit(examples[:1], ["dog"])
     (tmp_path / "junk.npz").write_bytes(b"junk")
-    with pytest.raises(InvalidInputError, match="not a saved few-shot classifier"):
+    with pytest.raises(InvalidInputError, match="not a readable few-shot classifier"):
         load_few_shot(tmp_path / "junk.npz")
 
 

@@ -1,18 +1,23 @@
-"""Microphones and cameras of this machine."""
+"""Microphones, cameras and serial ports of this machine."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from imagebind_node.cli.checks import Finding, State
 
 
 def check_devices() -> Iterator[Finding]:
-    """Audio inputs and video devices."""
+    """Audio inputs, video devices, and what the installed extras can drive."""
     yield from _microphones()
     yield from _cameras()
+    if find_spec("pyrealsense2") is not None:
+        yield from _realsense()
+    if find_spec("serial") is not None:
+        yield from _serial_ports()
 
 
 def _microphones() -> Iterator[Finding]:
@@ -66,4 +71,50 @@ def _cameras() -> Iterator[Finding]:
             "no /dev/video*",
             "plug in a camera, in a container pass --device /dev/video0; "
             "or use a file, a stream or the replay node",
+        )
+
+
+def _realsense() -> Iterator[Finding]:
+    try:
+        import pyrealsense2
+
+        devices = list(pyrealsense2.context().query_devices())
+        info = pyrealsense2.camera_info
+        found = [f"{d.get_info(info.name)}, serial {d.get_info(info.serial_number)}" for d in devices]
+    except (ImportError, OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        yield Finding("realsense", State.BROKEN, reason, "check the cable and the SDK's udev rules")
+        return
+    for name in found:
+        yield Finding("realsense", State.OK, name)
+    if not found:
+        yield Finding(
+            "realsense",
+            State.MISSING,
+            "no RealSense camera",
+            "plug it into a USB 3 port, install the SDK's udev rules, in a container pass /dev/bus/usb",
+        )
+
+
+def _serial_ports() -> Iterator[Finding]:
+    from serial.tools.list_ports import comports
+
+    # Ports of the mainboard without anything behind them have no hardware id.
+    ports = [port for port in comports() if port.hwid != "n/a"]
+    for port in ports:
+        if os.access(port.device, os.R_OK | os.W_OK):
+            yield Finding("serial", State.OK, f"{port.device}: {port.description}")
+        else:
+            yield Finding(
+                "serial",
+                State.BROKEN,
+                f"{port.device}: no permission",
+                "sudo usermod -aG dialout $USER, then log in again",
+            )
+    if not ports:
+        yield Finding(
+            "serial",
+            State.MISSING,
+            "no USB serial port",
+            "plug in the IMU, in a container pass --device /dev/ttyUSB0",
         )

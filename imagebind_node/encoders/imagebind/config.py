@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imagebind_node.errors import ModelFileError
+from imagebind_node.errors import InvalidInputError, ModelFileError
+from imagebind_node.formats.documents import read_json
 from imagebind_node.samples import Modality
 
 IMAGE_SIDE = 224
@@ -151,9 +151,9 @@ HUGE = config_from_constructor(
 def read_config(path: str | Path) -> ImageBindConfig:
     """Read a JSON file that holds the constructor's parameters, alone or under the key "constructor"."""
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelFileError(f"cannot read ImageBind configuration {path}: {error}") from error
+        document = read_json(path, "ImageBind configuration")
+    except InvalidInputError as error:
+        raise ModelFileError(str(error)) from error
     parameters = document.get("constructor", document) if isinstance(document, dict) else None
     if not isinstance(parameters, dict):
         raise ModelFileError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.evaluation.datasets.base import Item, LabelledDataset, need, read_csv
+from imagebind_node.formats.documents import read_json
 from imagebind_node.samples import ImuSample, Modality
 
 WINDOW_SECONDS = 5.0
@@ -23,9 +23,9 @@ def read_ego4d(root: Path) -> LabelledDataset:
     if folder is None:
         raise InvalidInputError(f"{root} is not Ego4D: v2/imu is missing")
     try:
-        videos = json.loads(table.read_text(encoding="utf-8"))["videos"]
+        videos = read_json(table)["videos"]
         scenarios = {video["video_uid"]: tuple(video["scenarios"]) for video in videos}
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise InvalidInputError(f"{table} is damaged: {error!r}") from error
     classes = sorted({name for names in scenarios.values() for name in names})
     items = tuple(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from imagebind_node.embedding import Space
 from imagebind_node.errors import InvalidInputError
 
 VERSION = 1
+_NAME = re.compile(r"[0-9]{6,12}")
 FILE = "memory.json"
 
 
@@ -52,12 +54,15 @@ def read_manifest(folder: Path) -> Manifest | None:
             raise InvalidInputError(
                 f"memory {folder} has format version {document['version']}, this program reads {VERSION}"
             )
-        return Manifest(
-            space=Space(**document["space"]),
-            next_number=int(document["next_number"]),
-            shards=tuple(ShardEntry(**entry) for entry in document["shards"]),
-        )
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        shards = tuple(ShardEntry(**entry) for entry in document["shards"])
+        for shard in shards:
+            # Folders of shards are made, replaced and deleted by these names.
+            if not _NAME.fullmatch(shard.name):
+                raise InvalidInputError(f"{path} is damaged: {shard.name!r} is no shard")
+        return Manifest(Space(**document["space"]), int(document["next_number"]), shards)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, InvalidInputError):
+            raise
         raise InvalidInputError(f"{path} is damaged ({error}): restore it or move the folder away") from error
 
 

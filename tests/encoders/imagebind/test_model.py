@@ -169,7 +169,7 @@ def test_impossible_configuration_is_named(parameters, message):
 def test_configuration_file_that_is_no_json(tmp_path):
     path = tmp_path / "c.json"
     path.write_text("{")
-    with pytest.raises(ModelFileError, match="cannot read ImageBind configuration"):
+    with pytest.raises(ModelFileError, match="not a readable ImageBind configuration"):
         read_config(path)
     path.write_text("[1]")
     with pytest.raises(ModelFileError, match="must be a JSON object"):

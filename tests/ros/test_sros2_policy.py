@@ -1,0 +1,156 @@
+"""config/sros2 permits exactly what the running nodes use: read from the policy, asked of the graph."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from graph import eventually
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection3DArray
+
+from imagebind_node.nodes import qos
+from imagebind_node.nodes.up import NODES
+
+FOLDER = Path(__file__).resolve().parents[2] / "config" / "sros2"
+POLICY = FOLDER / "imagebind_node.policy.xml"
+INCLUDE = "{http://www.w3.org/2001/XInclude}include"
+KINDS = ("publish", "subscribe", "reply", "request")
+CLASSES = {**NODES, "memory": "MemoryNode", "recognizer": "RecognizerNode"}
+# What only some set-ups have: tf2_ros is not among the ROS wheels, and recordings bring /clock.
+NOT_HERE = {"memory": {"/tf", "/tf_static"}, "replay": {"/clock"}}
+
+
+def resolved(path: Path) -> ElementTree.Element:
+    """An XML file with the XInclude elements that these files use."""
+    root = ElementTree.parse(path).getroot()
+    for parent in list(root.iter()):
+        for place, child in reversed(list(enumerate(parent))):
+            if child.tag == INCLUDE:
+                included = resolved(path.parent / child.get("href"))
+                whole = child.get("xpointer") is None
+                assert whole or child.get("xpointer") == "xpointer(/profile/*)"
+                parent[place : place + 1] = [included] if whole else list(included)
+    return root
+
+
+def permitted(profile: ElementTree.Element) -> dict[str, set[str]]:
+    """Absolute names by kind, for a node in the root namespace."""
+    names: dict[str, set[str]] = {kind: set() for kind in KINDS}
+    for group in profile:
+        for kind in KINDS:
+            if group.get(kind) == "ALLOW":
+                names[kind] |= {absolute(entry.text.strip(), profile.get("node")) for entry in group}
+    return names
+
+
+def absolute(name: str, node: str) -> str:
+    return f"/{node}{name[1:]}" if name.startswith("~") else name if name.startswith("/") else f"/{name}"
+
+
+def profiles() -> dict[str, dict[str, set[str]]]:
+    """Enclave below /imagebind_node -> what its only node may do."""
+    found = {}
+    for enclave in resolved(POLICY).iter("enclave"):
+        inside = list(enclave.iter("profile"))
+        if len(inside) == 1:
+            name = enclave.get("path").removeprefix("/imagebind_node/")
+            assert inside[0].get("node") == name
+            found[name] = permitted(inside[0])
+    return found
+
+
+def used(client, node) -> dict[str, set[str]]:
+    """What DDS says that a node has at this moment, without the namespace of the test."""
+    name, namespace = node.get_name(), node.get_namespace()
+
+    def names(kind):
+        ask = getattr(client.node, f"get_{kind}_names_and_types_by_node")
+        return {entry.removeprefix(namespace) for entry, _ in ask(name, namespace)}
+
+    return {
+        "publish": names("publisher"),
+        "subscribe": names("subscriber"),
+        "reply": names("service"),
+        "request": names("client"),
+    }
+
+
+def seen(client, node, want=frozenset()) -> dict[str, set[str]]:
+    """`used` once the node's discovery is complete, which the last service of a node shows, and has `want`."""
+
+    def complete():
+        now = used(client, node)
+        ready = any(s.endswith("/get_transition_graph") for s in now["reply"]) and want <= now["subscribe"]
+        return now if ready and now["publish"] and now == used(client, node) else None
+
+    return eventually(complete, f"discovery of {node.get_name()} with {sorted(want)}")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_node_may_do_what_it_does_and_nothing_else(client, running, tmp_path, name):
+    if name == "realsense":
+        pytest.importorskip("pyrealsense2")
+    allowed = profiles()[name]
+    parameters = PARAMETERS.get(name, {}) | ({"directory": str(tmp_path)} if name == "memory" else {})
+    node_class = getattr(import_module(f"imagebind_node.nodes.{name}"), CLASSES[name])
+    running.make(node_class, **parameters)
+    running.serve()
+    found = seen(client, running.nodes[0])
+    if "transport" in {setting.name for setting in import_module(node_class.__module__).SETTINGS}:
+        # Nothing is published raw: the nodes take the compressed topics, until somebody publishes.
+        for topic in ("camera/image_raw", "depth/image_raw", "thermal/image_raw"):
+            client.node.create_publisher(Image, topic, qos.SENSOR)
+        client.node.create_subscription(Detection3DArray, "detections_3d", lambda _: None, qos.RESULT)
+        raw = {t for t in allowed["subscribe"] if f"{t}/compressed" in allowed["subscribe"]}
+        later = seen(client, running.nodes[0], raw)
+        found = {kind: found[kind] | later[kind] for kind in KINDS}
+    missing = {kind: found[kind] - allowed[kind] for kind in KINDS}
+    assert not any(missing.values()), f"not permitted, but used: {missing}"
+    unused = {kind: allowed[kind] - found[kind] - NOT_HERE.get(name, set()) for kind in KINDS}
+    unused["subscribe"] -= {"/clock", "/parameter_events"}  # with use_sim_time, and in other distributions
+    assert not any(unused.values()), f"permitted, but never used: {unused}"
+
+
+PARAMETERS = {
+    "encoder": {"modalities": ["vision", "audio", "depth", "thermal", "imu"]},
+    "memory": {"modalities": ["text"]},
+    "recognizer": {"modalities": ["text"], "recognized": ["vision", "audio", "depth", "thermal", "imu"]},
+    "camera": {"source": "/dev/video99"},
+    "replay": {"images": "demo/meadow.jpg", "audio": "demo/dog.flac", "wait_for_subscribers": 60.0},
+}
+
+
+def test_one_process_may_do_what_its_nodes_may():
+    up = next(e for e in resolved(POLICY).iter("enclave") if e.get("path") == "/imagebind_node/up")
+    single = profiles()
+    assert {profile.get("node") for profile in up.iter("profile")} == set(NODES)
+    for profile in up.iter("profile"):
+        assert permitted(profile) == single[profile.get("node")]
+
+
+def test_who_asks_finds_what_is_offered():
+    """Names that client and operator use are names that nodes have; only the operator may change anything."""
+    single = profiles()
+    nodes = {name: single.pop(name) for name in CLASSES}
+    offered = {kind: set().union(*(node[kind] for node in nodes.values())) for kind in KINDS}
+    for who in ("client", "operator"):
+        mine = single.pop(who)
+        assert mine["subscribe"] <= offered["publish"] | {"/clock", "/parameter_events"}
+        assert mine["publish"] == {"/rosout", "/parameter_events"}
+    assert mine["request"] == {f"/{name}/*" for name in nodes}
+    client = permitted(next(e for e in resolved(POLICY).iter("profile") if e.get("node") == "client"))
+    assert client["request"] <= offered["reply"]
+    assert not any("set_parameters" in name or "forget" in name for name in client["request"])
+    assert not single
+
+
+def test_no_comment_among_the_enclaves():
+    """`ros2 security` takes every child of <enclaves> for an enclave and ends in a traceback on a comment."""
+    builder = ElementTree.TreeBuilder(insert_comments=True)
+    root = ElementTree.parse(POLICY, ElementTree.XMLParser(target=builder)).getroot()
+    for element in root.iter("enclaves"):
+        assert {child.tag for child in element} == {"enclave"}
