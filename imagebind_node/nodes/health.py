@@ -27,10 +27,16 @@ _COUNTERS = {"clock jumps": "keep clocks in step (chrony or PTP); a recording th
 def findings_of(statuses: Iterable[Any]) -> Iterator[Finding]:
     """Findings of the newest diagnostic_msgs/DiagnosticStatus of each name; none for what is well."""
     newest = {status.name: status for status in statuses}
-    inactive = sorted({name.partition(":")[0] for name, s in newest.items() if s.message == "inactive"})
-    for node in inactive:
-        mend = f"ros2 lifecycle set {node} activate (after configure), or start it with autostart:=true"
-        yield Finding("nodes", State.MISSING, f"{node} is not active", mend)
+    parts: dict[str, set[str]] = {}
+    for name, status in newest.items():
+        node, _, part = name.partition(": ")
+        parts.setdefault(node, set()).add(status.message if part != "qos" else "")
+    for node, messages in sorted(parts.items()):
+        # A node that is not configured has nothing but its endpoints to tell of.
+        if messages == {""} or "inactive" in messages:
+            step = "activate" if "inactive" in messages else "configure"
+            mend = f"ros2 lifecycle set {node} {step}, or start it with autostart:=true"
+            yield Finding("nodes", State.MISSING, f"{node} is not active", mend)
     for name, status in sorted(newest.items()):
         # Pairs that do not fit are found by looking at the graph itself, also those of other packages.
         if name.endswith(": qos"):

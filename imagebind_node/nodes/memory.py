@@ -72,7 +72,7 @@ class MemoryNode(ManagedNode):
         self._encoder: Any = None
         self._memory: Any = None
         self._vocabulary: Any = None
-        self._services: list[Any] = []
+        self._answering: list[Any] = []
         self._scheduler: Scheduler | None = None
         self._requests: Requests | None = None
         self._writer: MemoryWriter | None = None
@@ -85,7 +85,7 @@ class MemoryNode(ManagedNode):
 
         self._encoder = load_model(self.settings)
         self._memory = self._open()
-        self._services = [
+        self._answering = [
             self.create_service(kind, f"~/{name}", partial(self._answer, name, work))
             for kind, name, work in (
                 (Search, "search", self._search),
@@ -172,12 +172,12 @@ class MemoryNode(ManagedNode):
         self._writer = self._scheduler = self._requests = self._pictures = self._poses = None
 
     def cleanup(self) -> None:
-        for service in self._services:
+        for service in self._answering:
             self.destroy_service(service)
         if self._memory is not None:
             self._memory.close()
             self.diagnostics.remove("memory")
-        self._services, self._memory, self._encoder, self._vocabulary = [], None, None, None
+        self._answering, self._memory, self._encoder, self._vocabulary = [], None, None, None
 
     async def _answer(self, name: str, work: Any, request: Any, response: Any) -> Any:
         try:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from imagebind_node.cli.checks import State
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 ENDS = """
 import sys, time
@@ -91,3 +96,32 @@ def test_damaged_model_files_fail_the_doctor(run_process, tmp_path):
     assert result.returncode == 1
     assert "does not work" in result.stdout
     assert "IMAGEBIND_NODE_MODELS" in result.stdout
+
+
+def test_every_extra_has_a_row():
+    from imagebind_node.cli.checks.extras import EXTRAS, check_extras
+
+    source = (REPOSITORY / "setup.py").read_text()
+    (declared,) = [
+        ast.literal_eval(statement.value)
+        for statement in ast.parse(source).body
+        if isinstance(statement, ast.Assign) and statement.targets[0].id == "EXTRAS"
+    ]
+    assert set(EXTRAS) == set(declared) - {"ros"}
+    for extra, (packages, _) in EXTRAS.items():
+        required = {re.split(r"[\[<>=]", requirement)[0] for requirement in declared[extra]}
+        assert set(packages) <= required, extra
+    found = list(check_extras())
+    assert len(found) == len(EXTRAS)
+    assert all(f.mend for f in found if f.state is not State.OK)
+
+
+def test_a_clock_that_is_set_is_noticed():
+    from imagebind_node.cli.checks.clock import JumpWatch
+
+    watch = JumpWatch()
+    assert watch.finding().state is State.OK
+    watch._offset -= 3600
+    found = watch.finding()
+    assert found.state is State.BROKEN
+    assert "+3600" in found.what
