@@ -324,7 +324,8 @@ def test_documents_of_other_shapes(cli, here, name, words, data):
 
 def test_the_good_files_are_good(cli, here):
     """Otherwise the tests above would show only that everything is refused."""
-    assert judge(cli, "embed", "a.png", "a.wav", "a.avi", "imu.csv", "depth:depth.npz") == 0
+    assert judge(cli, "embed", "a.png", "a.wav", "imu.csv", "depth:depth.npz") == 0
+    assert judge(cli, "retrieve", "text:dog", "--among", ".", "--json") == 0
     assert judge(cli, "classify", "text:dog", "--class-set", "classes.yaml") == 0
     assert judge(cli, "evaluate", "retrieval", "pairs.json", "--json") == 0
     assert judge(cli, "evaluate", "detection", "scenes.json", "--json") == 0

@@ -155,7 +155,7 @@ def test_class_set_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("classes: [", "not YAML"),
+        ("classes: [", "not a readable class set"),
         ("- dog", "key 'classes'"),
         ("classes: []", "0 classes"),
         ("classes: [dog]\ncolour: red", "unknown key 'colour'"),
@@ -173,5 +173,5 @@ def test_bad_class_sets_name_what_is_wrong(tmp_path: Path, text: str, message: s
 
 
 def test_missing_class_set_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="cannot read class set"):
+    with pytest.raises(InvalidInputError, match="no such file"):
         read_class_set(tmp_path / "none.yaml")
