@@ -66,8 +66,8 @@ def load_prepared(folder: Path, space: Space) -> tuple[dict[str, Pairs], dict[st
             continue
         facts = json.loads(facts_file.read_text(encoding="utf-8"))
         rows = np.array(facts["rows"])
-        inputs = np.load(folder / f"{split}_inputs.npy", mmap_mode="r")
-        anchors = np.load(folder / f"{split}_anchors.npy")
+        inputs = np.load(folder / f"{split}_inputs.npy", mmap_mode="r", allow_pickle=False)
+        anchors = np.load(folder / f"{split}_anchors.npy", allow_pickle=False)
         pairs[split] = Pairs(
             anchors, _Rows(inputs, rows), space, groups=np.array(facts["groups"]), digest=facts["digest"]
         )
