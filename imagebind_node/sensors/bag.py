@@ -13,6 +13,7 @@ import numpy as np
 
 from imagebind_node.errors import InvalidInputError, MissingDependencyError
 from imagebind_node.samples import AudioSample, DepthSample, ImageSample, ImuSample, Modality, ThermalSample
+from imagebind_node.sensors.bag_bombs import bound_chunks
 from imagebind_node.sensors.bag_pictures import IMAGE, IMAGES, picture
 
 AUDIO, IMU, CAMERA_INFO = "imagebind_msgs/msg/Audio", "sensor_msgs/msg/Imu", "sensor_msgs/msg/CameraInfo"
@@ -79,6 +80,7 @@ class Recording:
             raise MissingDependencyError(
                 "bags need: pip install 'imagebind_node[bags]' (package rosbags)"
             ) from error
+        bound_chunks()
         self.path, self._topics = Path(path).expanduser(), frozenset(topics)
         if not self.path.exists():
             raise InvalidInputError(f"bag {str(path)!r} does not exist")
