@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
-import re
 import subprocess
 import sys
 import time
-from pathlib import Path
+from importlib.metadata import metadata
 
 import pytest
 
 from imagebind_node.cli.checks import State
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 ENDS = """
 import sys, time
@@ -99,21 +95,27 @@ def test_damaged_model_files_fail_the_doctor(run_process, tmp_path):
 
 
 def test_every_extra_has_a_row():
-    from imagebind_node.cli.checks.extras import EXTRAS, check_extras
+    from imagebind_node.cli.checks.extras import PURPOSES, check_extras
 
-    source = (REPOSITORY / "setup.py").read_text()
-    (declared,) = [
-        ast.literal_eval(statement.value)
-        for statement in ast.parse(source).body
-        if isinstance(statement, ast.Assign) and statement.targets[0].id == "EXTRAS"
-    ]
-    assert set(EXTRAS) == set(declared) - {"ros"}
-    for extra, (packages, _) in EXTRAS.items():
-        required = {re.split(r"[\[<>=]", requirement)[0] for requirement in declared[extra]}
-        assert set(packages) <= required, extra
+    declared = set(metadata("imagebind_node").get_all("Provides-Extra")) - {"ros"}
     found = list(check_extras())
-    assert len(found) == len(EXTRAS)
+    assert len(found) == len(declared)
+    assert {f.what.split(" ")[0].rstrip(":") for f in found} == declared
+    assert set(PURPOSES) <= declared
     assert all(f.mend for f in found if f.state is not State.OK)
+
+
+def test_an_extra_that_is_too_old_or_missing_is_told():
+    from imagebind_node.cli.checks.extras import _extra
+
+    assert _extra("dev", ["pytest>=1"]).state is State.OK
+    old = _extra("dev", ["pytest>=1000"])
+    assert old.state is State.BROKEN
+    assert "needs pytest>=1000" in old.what
+    missing = _extra("realsense", ["no-such-package>=2"])
+    assert missing.state is State.MISSING
+    assert "RealSense cameras" in missing.what
+    assert "EXTRAS=realsense" in missing.mend
 
 
 def test_a_clock_that_is_set_is_noticed():

@@ -1,63 +1,98 @@
-"""Optional parts: which extras are installed, and what the others would bring."""
+"""Optional parts: which extras of the package are installed, and what the others would bring."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, requires, version
 
 from imagebind_node.cli.checks import Finding, State
 
-# Extra of setup.py -> (distributions with the module of each, what it is for). `ros` has checks of its own.
-EXTRAS: dict[str, tuple[dict[str, str], str]] = {
-    "owlvit": ({"transformers": "transformers"}, "detection with OWL-ViT, CLIP"),
-    "onnx": ({"onnx": "onnx", "onnxruntime": "onnxruntime", "onnxscript": "onnxscript"}, "models export"),
-    "realsense": ({"pyrealsense2": "pyrealsense2"}, "RealSense cameras"),
-    "memory": ({"qdrant-edge-py": "qdrant_edge"}, "remembering embeddings on this machine"),
-    "fleet": ({"qdrant-client": "qdrant_client"}, "remembering embeddings on a server"),
-    "bags": ({"rosbags": "rosbags"}, "recordings: replay, index, pairs"),
-    "learn": ({"scikit-learn": "sklearn"}, "few-shot recognition by a linear probe"),
-    "ray": ({"ray": "ray"}, "indexing on a cluster"),
-    "tracking": ({"trackers": "trackers", "supervision": "supervision"}, "ids of detections"),
-    "serial": ({"pyserial": "serial"}, "IMUs on a serial line"),
-    "datasets": ({"h5py": "h5py"}, "evaluation datasets in HDF5"),
-    "webdataset": ({"webdataset": "webdataset"}, "another reader of training pairs"),
-    "ros-build": ({"colcon-common-extensions": "colcon_core"}, "building the interfaces"),
-    "dev": ({"pytest": "pytest", "hypothesis": "hypothesis", "ruff": "ruff", "mypy": "mypy"}, "tests"),
+PURPOSES = {
+    "owlvit": "detection with OWL-ViT, CLIP",
+    "onnx": "models export",
+    "realsense": "RealSense cameras",
+    "memory": "remembering embeddings on this machine",
+    "fleet": "remembering embeddings on a server",
+    "bags": "recordings: replay, index, pairs",
+    "learn": "few-shot recognition by a linear probe",
+    "ray": "indexing on a cluster",
+    "tracking": "ids of detections",
+    "serial": "IMUs on a serial line",
+    "datasets": "evaluation datasets in HDF5",
+    "webdataset": "another reader of training pairs",
+    "tensorboard": "curves of a training",
+    "docs": "the documentation site",
+    "ros-build": "building the interfaces",
+    "dev": "tests",
 }
-# Compiled modules whose libraries may be missing though the package is there, and quick to import.
-_COMPILED = {"pyrealsense2": "apt-get install libusb-1.0-0", "qdrant_edge": "", "h5py": ""}
+# Compiled packages whose libraries may be missing though they are there: module, and what brings the libraries.
+_COMPILED = {
+    "pyrealsense2": ("pyrealsense2", "apt-get install libusb-1.0-0"),
+    "qdrant-edge-py": ("qdrant_edge", ""),
+    "h5py": ("h5py", ""),
+}
+_SHOWN = 4
 
 
-def check_extras() -> Iterator[Finding]:
-    """One finding an extra."""
-    for extra, (packages, purpose) in EXTRAS.items():
-        yield _extra(extra, packages, purpose)
-
-
-def _extra(extra: str, packages: dict[str, str], purpose: str) -> Finding:
-    missing = [package for package, module in packages.items() if find_spec(module) is None]
-    mend = f"pip install 'imagebind_node[{extra}]', or make setup EXTRAS={extra}"
-    if missing:
-        return Finding(
-            "extras", State.MISSING, f"{extra} ({purpose}): {', '.join(missing)} not installed", mend
-        )
-    for module in packages.values():
-        if module not in _COMPILED:
-            continue
-        try:
-            import_module(module)
-        except (ImportError, OSError) as error:
-            reason = " ".join(str(error).split())
-            return Finding(
-                "extras", State.BROKEN, f"{extra} ({purpose}): {module}: {reason}", _COMPILED[module] or mend
-            )
-    return Finding("extras", State.OK, f"{extra} ({purpose}): {', '.join(map(_named, packages))}")
-
-
-def _named(package: str) -> str:
+def check_extras(package: str = "imagebind_node") -> Iterator[Finding]:
+    """One finding for every extra that the installed package declares; ROS itself is checked elsewhere."""
     try:
-        return f"{package} {version(package)}"
-    except PackageNotFoundError:  # from the distribution's packages, without metadata
-        return package
+        lines = requires(package) or []
+    except PackageNotFoundError:
+        return
+    extras: dict[str, list[str]] = {}
+    for line in lines:
+        requirement, _, marker = line.partition(";")
+        found = re.search(r"extra\s*==\s*['\"]([^'\"]+)['\"]", marker)
+        if found:
+            extras.setdefault(found[1], []).append(requirement.strip())
+    for extra, wanted in extras.items():
+        if extra != "ros":
+            yield _extra(extra, wanted)
+
+
+def _extra(extra: str, wanted: list[str]) -> Finding:
+    title = f"{extra} ({PURPOSES[extra]})" if extra in PURPOSES else extra
+    mend = f"pip install 'imagebind_node[{extra}]', or make setup EXTRAS={extra}"
+    there, missing = [], []
+    for requirement in wanted:
+        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            missing.append(name)
+            continue
+        if not _fits(requirement, found):
+            return Finding("extras", State.BROKEN, f"{title}: {name} {found}, needs {requirement}", mend)
+        module, library = _COMPILED.get(name, ("", ""))
+        reason = _load_error(module) if module else ""
+        if reason:
+            return Finding(
+                "extras", State.BROKEN, f"{title}: {name} cannot be loaded: {reason}", library or mend
+            )
+        there.append(f"{name} {found}")
+    if missing:
+        return Finding("extras", State.MISSING, f"{title}: without {_few(missing)}", mend)
+    return Finding("extras", State.OK, f"{title}: {_few(there)}")
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def _fits(requirement: str, found: str) -> bool:
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:
+        return True
+    return Requirement(requirement).specifier.contains(found, prereleases=True)
+
+
+def _load_error(module: str) -> str:
+    try:
+        import_module(module)
+    except (ImportError, OSError) as error:
+        return " ".join(str(error).split()) or type(error).__name__
+    return ""
