@@ -11,6 +11,7 @@ from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 
 from imagebind_node.errors import ImagebindNodeError
@@ -106,8 +107,9 @@ def run(build: Callable[[], Sequence[ManagedNode]], args: Sequence[str] | None =
             if spinner.failure is not None:
                 traceback.print_exception(spinner.failure)
                 status = 1
-    except ImagebindNodeError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ImagebindNodeError, rclpy_implementation.RCLError) as error:
+        # ROS itself refuses, for example, a node without keys where security is enforced.
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         status = 2
     finally:
         # Without this order the process aborts at exit: executor, nodes, context.

@@ -152,3 +152,29 @@ def test_a_driver_process_imports_no_torch():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY
     )
     assert result.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("keys", [False, True])
+def test_where_security_is_enforced_no_node_runs_without_it(tmp_path, keys):
+    """Without keys ROS refuses at once; with some, the middleware of the wheels, which has no security, does."""
+    if keys:
+        (tmp_path / "enclaves" / "imagebind_node" / "fusion").mkdir(parents=True)
+    secured = {"ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_STRATEGY": "Enforce"}
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "imagebind_node.nodes.fusion",
+            "--ros-args",
+            "--enclave",
+            "/imagebind_node/fusion",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        cwd=REPOSITORY,
+        env=os.environ | secured | {"ROS_SECURITY_KEYSTORE": str(tmp_path)},
+    )
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    assert len([line for line in result.stderr.splitlines() if line.startswith("error: ")]) == 1
