@@ -6,15 +6,14 @@ ros2 run imagebind_node camera --ros-args -p source:=0 -p fps:=15.0
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Sequence
 from typing import Any
 
-from imagebind_node.nodes.driver import CAMERA_TOPIC, DriverNode
+from imagebind_node.nodes.driver import CAMERA_TOPIC, SensorNode
 from imagebind_node.nodes.executor import run
 from imagebind_node.nodes.parameters import Setting
 from imagebind_node.nodes.path_parameters import SOURCE
-from imagebind_node.sensors.base import SensorStats
+from imagebind_node.samples import ImageSample
 from imagebind_node.sensors.camera import Camera, CameraConfig
 
 SETTINGS = [
@@ -35,36 +34,18 @@ SETTINGS = [
 ]
 
 
-class CameraNode(DriverNode):
+class CameraNode(SensorNode[Camera]):
     """Publishes pictures with their time of capture; survives the loss of the device."""
 
     def __init__(self, name: str = "camera", **options: Any) -> None:
         super().__init__(name, SETTINGS, [CAMERA_TOPIC], **options)
-        self._camera: Camera | None = None
 
-    def configure(self) -> None:
+    def make(self) -> Camera:
         names = ("source", "width", "height", "fps", "loop", "frame_id")
-        config = CameraConfig(**{name: self.settings[name] for name in names})
-        self._camera = Camera(config, self.now)
-        super().configure()
+        return Camera(CameraConfig(**{name: self.settings[name] for name in names}), self.now)
 
-    def cleanup(self) -> None:
-        super().cleanup()
-        self._camera = None
-
-    def drive(self, stop: threading.Event) -> None:
-        camera = self._camera
-        assert camera is not None
-        with camera:
-            while not stop.is_set():
-                if camera.stats.state == "ended":
-                    self.get_logger().info(f"{camera.name} has ended")
-                    stop.wait()
-                    return
-                self.emit_picture(CAMERA_TOPIC, camera.read_latest(self.settings["read_timeout"]))
-
-    def stats(self) -> SensorStats | None:
-        return self._camera.stats if self._camera else None
+    def deliver(self, item: ImageSample) -> None:
+        self.emit_picture(CAMERA_TOPIC, item)
 
 
 def main(args: Sequence[str] | None = None) -> int:

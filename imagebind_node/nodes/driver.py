@@ -1,10 +1,10 @@
-"""Base of the nodes that bring samples in: one thread between a sensor and a topic."""
+"""Bases of the nodes that bring samples in: one thread between a sensor or a recording and its topics."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from imagebind_msgs.msg import Audio
 from rclpy.qos import QoSProfile
@@ -22,7 +22,7 @@ from imagebind_node.nodes.image_conversions import (
 )
 from imagebind_node.nodes.parameters import Setting
 from imagebind_node.samples import AudioSample
-from imagebind_node.sensors.base import SensorStats
+from imagebind_node.sensors.base import Sensor, SensorStats
 from imagebind_node.sensors.camera_model import CameraModel
 from imagebind_node.sensors.inertial import ImuReading
 from imagebind_node.streaming.statistics import RateMeter
@@ -41,6 +41,7 @@ _TYPES: dict[str, tuple[type, QoSProfile]] = {
     IMU_TOPIC: (Imu, QoSProfile(depth=100)),
 }
 _JOIN_SECONDS = 5.0
+Device = TypeVar("Device", bound=Sensor[Any])
 
 
 class DriverNode(ManagedNode):
@@ -156,3 +157,49 @@ class DriverNode(ManagedNode):
             return Report(ERROR, stats.last_error, values)
         level = WARN if stats.state in ("opening", "ended") else OK
         return Report(level, stats.state, values)
+
+
+class SensorNode(DriverNode, Generic[Device]):
+    """A driver node of one sensor: what `read` takes from it goes to `deliver`, through losses of the device."""
+
+    def __init__(self, name: str, settings: Sequence[Setting], topics: Sequence[str], **options: Any) -> None:
+        super().__init__(name, settings, topics, **options)
+        self.sensor: Device | None = None
+
+    def make(self) -> Device:
+        """The sensor that the parameters describe, not yet open. Raises InvalidInputError if they are impossible."""
+        raise NotImplementedError
+
+    def read(self, sensor: Device) -> Any:
+        """Wait for the next item. DeviceError, if none comes, is reported, and the sensor closed and opened anew."""
+        return sensor.read_latest(self.settings["read_timeout"])
+
+    def deliver(self, item: Any) -> None:
+        """Send an item out through the methods `emit_...`."""
+        raise NotImplementedError
+
+    def configure(self) -> None:
+        self.sensor = self.make()
+        super().configure()
+
+    def cleanup(self) -> None:
+        super().cleanup()
+        self.sensor = None
+
+    def drive(self, stop: threading.Event) -> None:
+        sensor = self.sensor
+        assert sensor is not None
+        with sensor:
+            self.pump(sensor, stop)
+
+    def pump(self, sensor: Device, stop: threading.Event) -> None:
+        """Deliver from an open sensor until it ends or `stop` is set."""
+        while not stop.is_set():
+            if sensor.stats.state == "ended":
+                self.get_logger().info(f"{sensor.name} has ended")
+                stop.wait()
+                return
+            self.deliver(self.read(sensor))
+
+    def stats(self) -> SensorStats | None:
+        return self.sensor.stats if self.sensor else None

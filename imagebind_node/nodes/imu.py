@@ -6,16 +6,15 @@ ros2 run imagebind_node imu --ros-args -p port:=/dev/ttyACM0 -p acceleration_uni
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Sequence
 from typing import Any
 
-from imagebind_node.nodes.driver import IMU_TOPIC, DriverNode
+from imagebind_node.nodes.driver import IMU_TOPIC, SensorNode
 from imagebind_node.nodes.executor import run
 from imagebind_node.nodes.parameters import Setting
 from imagebind_node.nodes.path_parameters import SOURCE
-from imagebind_node.sensors.base import SensorStats
 from imagebind_node.sensors.imu import ACCELERATION_UNITS, TURN_RATE_UNITS, SerialImu, SerialImuConfig
+from imagebind_node.sensors.inertial import ImuReading
 
 SETTINGS = [
     Setting("port", "/dev/ttyUSB0", "Serial port, or an address such as socket://host:4000.", path=SOURCE),
@@ -29,36 +28,29 @@ SETTINGS = [
 _CONFIG = ("port", "baud_rate", "acceleration_unit", "turn_rate_unit")
 
 
-class ImuNode(DriverNode):
+class ImuNode(SensorNode[SerialImu]):
     """Publishes every measurement in order; survives the loss of the device."""
 
     def __init__(self, name: str = "imu", **options: Any) -> None:
         super().__init__(name, SETTINGS, [IMU_TOPIC], **options)
-        self._imu: SerialImu | None = None
+        self._labels = ("", (0.0, 0.0))
 
-    def configure(self) -> None:
-        config = SerialImuConfig(**{name: self.settings[name] for name in _CONFIG})
-        self._imu = SerialImu(config, self.now)
-        super().configure()
-
-    def cleanup(self) -> None:
-        super().cleanup()
-        self._imu = None
-
-    def drive(self, stop: threading.Event) -> None:
-        imu = self._imu
-        assert imu is not None
-        frame_id = self.settings["frame_id"]
+    def make(self) -> SerialImu:
+        # Looked up once, since measurements come by the hundred a second.
         variances = (self.settings["acceleration_variance"], self.settings["turn_rate_variance"])
-        with imu:
-            while not stop.is_set():
-                self.emit_imu(imu.read(timeout=1.0), frame_id, variances)
+        self._labels = (self.settings["frame_id"], variances)
+        return SerialImu(SerialImuConfig(**{name: self.settings[name] for name in _CONFIG}), self.now)
 
-    def stats(self) -> SensorStats | None:
-        return self._imu.stats if self._imu else None
+    def read(self, sensor: SerialImu) -> ImuReading:
+        return sensor.read(timeout=1.0)
+
+    def deliver(self, item: ImuReading) -> None:
+        self.emit_imu(item, *self._labels)
 
     def figures(self) -> dict[str, object]:
-        return {"malformed lines": self._imu.malformed, "unread": self._imu.dropped} if self._imu else {}
+        return (
+            {"malformed lines": self.sensor.malformed, "unread": self.sensor.dropped} if self.sensor else {}
+        )
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -20,12 +20,11 @@ from imagebind_node.nodes.driver import (
     DEPTH_INFO_TOPIC,
     DEPTH_TOPIC,
     IMU_TOPIC,
-    DriverNode,
+    SensorNode,
 )
 from imagebind_node.nodes.executor import run
 from imagebind_node.nodes.parameters import Setting
 from imagebind_node.nodes.path_parameters import READ
-from imagebind_node.sensors.base import SensorStats
 from imagebind_node.sensors.realsense import RealSense, RealSenseConfig, RealSenseFrame
 
 SETTINGS = [
@@ -52,57 +51,40 @@ SETTINGS = [
 _CONFIG = ("serial", "file", "width", "height", "fps", "imu", "loop", "baseline", "frame_id")
 
 
-class RealSenseNode(DriverNode):
+class RealSenseNode(SensorNode[RealSense]):
     """Publishes what a RealSense sees and feels; survives the loss of the camera."""
 
     def __init__(self, name: str = "realsense", **options: Any) -> None:
         topics = [CAMERA_TOPIC, CAMERA_INFO_TOPIC, DEPTH_TOPIC, DEPTH_INFO_TOPIC, IMU_TOPIC]
         super().__init__(name, SETTINGS, topics, **options)
-        self._camera: RealSense | None = None
 
-    def configure(self) -> None:
-        config = RealSenseConfig(**{name: self.settings[name] for name in _CONFIG})
-        self._camera = RealSense(config, self.now)
-        super().configure()
+    def make(self) -> RealSense:
+        return RealSense(RealSenseConfig(**{name: self.settings[name] for name in _CONFIG}), self.now)
 
-    def cleanup(self) -> None:
-        super().cleanup()
-        self._camera = None
-
-    def drive(self, stop: threading.Event) -> None:
-        camera = self._camera
-        assert camera is not None
+    def pump(self, sensor: RealSense, stop: threading.Event) -> None:
+        """Pictures in this thread, motion in one of its own: it must not wait for them."""
         done = threading.Event()
-        with camera:
-            motion = threading.Thread(target=self._drive_imu, args=(camera, done), daemon=True)
-            motion.start()
-            try:
-                while not stop.is_set():
-                    if camera.stats.state == "ended":
-                        self.get_logger().info(f"{camera.name} has ended")
-                        stop.wait()
-                        return
-                    self._emit(camera.read_latest(self.settings["read_timeout"]))
-            finally:
-                done.set()
-                motion.join()
+        motion = threading.Thread(target=self._pump_imu, args=(sensor, done), daemon=True)
+        motion.start()
+        try:
+            super().pump(sensor, stop)
+        finally:
+            done.set()
+            motion.join()
 
-    def stats(self) -> SensorStats | None:
-        return self._camera.stats if self._camera else None
+    def deliver(self, item: RealSenseFrame) -> None:
+        frame_id = self.settings["frame_id"]
+        if item.colour is not None:
+            self.emit_info(CAMERA_INFO_TOPIC, replace(item.camera, baseline_m=0.0), item.stamp, frame_id)
+            self.emit_picture(CAMERA_TOPIC, item.colour)
+        if item.depth is not None:
+            self.emit_info(DEPTH_INFO_TOPIC, item.camera, item.stamp, frame_id)
+            self.emit_picture(DEPTH_TOPIC, item.depth, self.settings["depth_encoding"])
 
     def figures(self) -> dict[str, object]:
-        return {"imu dropped": self._camera.imu_dropped} if self._camera else {}
+        return {"imu dropped": self.sensor.imu_dropped} if self.sensor else {}
 
-    def _emit(self, frame: RealSenseFrame) -> None:
-        frame_id = self.settings["frame_id"]
-        if frame.colour is not None:
-            self.emit_info(CAMERA_INFO_TOPIC, replace(frame.camera, baseline_m=0.0), frame.stamp, frame_id)
-            self.emit_picture(CAMERA_TOPIC, frame.colour)
-        if frame.depth is not None:
-            self.emit_info(DEPTH_INFO_TOPIC, frame.camera, frame.stamp, frame_id)
-            self.emit_picture(DEPTH_TOPIC, frame.depth, self.settings["depth_encoding"])
-
-    def _drive_imu(self, camera: RealSense, done: threading.Event) -> None:
+    def _pump_imu(self, camera: RealSense, done: threading.Event) -> None:
         frame_id = self.settings["imu_frame_id"]
         variances = (self.settings["acceleration_variance"], self.settings["turn_rate_variance"])
         while not done.is_set():

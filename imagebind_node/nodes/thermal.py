@@ -6,15 +6,14 @@ ros2 run imagebind_node thermal --ros-args -p source:=2 -p crop_bottom:=2 -p kel
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Sequence
 from typing import Any
 
-from imagebind_node.nodes.driver import THERMAL_TOPIC, DriverNode
+from imagebind_node.nodes.driver import THERMAL_TOPIC, SensorNode
 from imagebind_node.nodes.executor import run
 from imagebind_node.nodes.parameters import Setting
 from imagebind_node.nodes.path_parameters import SOURCE
-from imagebind_node.sensors.base import SensorStats
+from imagebind_node.samples import ThermalSample
 from imagebind_node.sensors.thermal import ThermalCamera, ThermalConfig
 
 SETTINGS = [
@@ -45,37 +44,19 @@ SETTINGS = [
 _NODE_ONLY = ("encoding", "read_timeout")
 
 
-class ThermalNode(DriverNode):
+class ThermalNode(SensorNode[ThermalCamera]):
     """Publishes thermal pictures with their time of capture; survives the loss of the device."""
 
     def __init__(self, name: str = "thermal", **options: Any) -> None:
         super().__init__(name, SETTINGS, [THERMAL_TOPIC], **options)
-        self._camera: ThermalCamera | None = None
 
-    def configure(self) -> None:
+    def make(self) -> ThermalCamera:
         values = {s.name: self.settings[s.name] for s in SETTINGS if s.name not in _NODE_ONLY}
         config = ThermalConfig(**values, as_kelvin=self.settings["encoding"] == "32FC1")
-        self._camera = ThermalCamera(config, self.now)
-        super().configure()
+        return ThermalCamera(config, self.now)
 
-    def cleanup(self) -> None:
-        super().cleanup()
-        self._camera = None
-
-    def drive(self, stop: threading.Event) -> None:
-        camera = self._camera
-        assert camera is not None
-        with camera:
-            while not stop.is_set():
-                if camera.stats.state == "ended":
-                    self.get_logger().info(f"{camera.name} has ended")
-                    stop.wait()
-                    return
-                sample = camera.read_latest(self.settings["read_timeout"])
-                self.emit_picture(THERMAL_TOPIC, sample, self.settings["encoding"])
-
-    def stats(self) -> SensorStats | None:
-        return self._camera.stats if self._camera else None
+    def deliver(self, item: ThermalSample) -> None:
+        self.emit_picture(THERMAL_TOPIC, item, self.settings["encoding"])
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from imagebind_node.errors import DeviceError
 
@@ -37,6 +37,8 @@ class Sensor(Protocol[Delivered]):
     pauses whenever it is lost. `stats.state` says how that goes.
     """
 
+    name: str
+    """What messages call it."""
     stats: SensorStats
 
     def open(self) -> None:
@@ -50,6 +52,14 @@ class Sensor(Protocol[Delivered]):
 
     def close(self) -> None:
         """Stop and release the device. Never raises and never blocks for long, whatever state the device is in."""
+
+    def __enter__(self) -> Any:
+        """`open`; returns the sensor."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """`close`."""
 
 
 @dataclass
@@ -110,7 +120,8 @@ class ThreadedSensor(Generic[S]):
     def open(self) -> None:
         """Start the driver thread."""
         if self._thread is None:
-            self._stop.clear()
+            # One of its own: a thread that a dead device kept beyond `close` must still end once it comes back.
+            self._stop = threading.Event()
             self.stats.state = "opening"
             self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
             self._thread.start()
