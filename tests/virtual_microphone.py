@@ -29,7 +29,8 @@ def missing_tools() -> list[str]:
 class VirtualMicrophone:
     """A private PulseAudio daemon. `environment` makes a process see its microphone; `play` makes sound."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = 1) -> None:
+        self.channels = channels
         self.folder = Path(tempfile.mkdtemp(prefix="vmic_"))
         self.folder.chmod(0o700)
         (self.folder / "pulse").mkdir(mode=0o700)
@@ -50,7 +51,7 @@ class VirtualMicrophone:
         command += [f"--log-target=file:{self.folder}/pulse.log"]
         for module in (
             f"module-native-protocol-unix socket={self.folder}/native auth-anonymous=1",
-            "module-null-sink norewinds=1 sink_name=speaker rate=16000 channels=1",
+            f"module-null-sink norewinds=1 sink_name=speaker rate=16000 channels={self.channels}",
             "module-remap-source master=speaker.monitor source_name=microphone",
         ):
             command += ["-L", module]
@@ -78,7 +79,7 @@ class VirtualMicrophone:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def play(self, samples: np.ndarray, rate: int = 16000) -> subprocess.Popen:
-        """Play float samples (N,) in -1..1; returns the playing process.
+        """Play float samples (N,) or (N, channels) in -1..1; returns the playing process.
 
         The long buffer keeps the sound whole when a busy machine wakes the player late.
         """
@@ -88,14 +89,14 @@ class VirtualMicrophone:
             "--raw",
             "--format=s16le",
             f"--rate={rate}",
-            "--channels=1",
+            f"--channels={1 if samples.ndim == 1 else samples.shape[1]}",
             "--latency-msec=2000",
         ]
-        player = subprocess.Popen(command, env=self._env(), stdin=subprocess.PIPE)
-        assert player.stdin is not None
-        player.stdin.write(pcm)
-        player.stdin.close()
-        return player
+        # From a file: a pipe would hold us up until nearly all of a long sound was played.
+        with tempfile.TemporaryFile() as file:
+            file.write(pcm)
+            file.seek(0)
+            return subprocess.Popen(command, env=self._env(), stdin=file)
 
     def _pactl(self, *words: str) -> subprocess.CompletedProcess:
         return subprocess.run(["pactl", *words], env=self._env(), capture_output=True, check=False)

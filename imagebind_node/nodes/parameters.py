@@ -33,8 +33,19 @@ class Setting:
     path: str = ""
     fixed: bool = False
 
+    @property
+    def is_text(self) -> bool:
+        """Any text will do: a whole number as well, since `-p source:=0` means the text "0"."""
+        return isinstance(self.default, str) and self.choices is None
+
+    def used(self, value: Any) -> Any:
+        """A value that passed `check` as the node uses it."""
+        return str(value) if self.is_text else value
+
     def check(self, value: Any) -> None:
         """Raise InvalidInputError unless `value` is in range."""
+        if self.is_text and (isinstance(value, bool) or not isinstance(value, (str, int))):
+            raise InvalidInputError(f"parameter {self.name}: {value!r} is no text")
         if self.choices is not None:
             for item in value if isinstance(value, (list, tuple)) else [value]:
                 if item not in self.choices:
@@ -54,7 +65,10 @@ class Setting:
         effect = "" if self.live else " Read when the node configures."
         effect = " Set only when the node starts." if self.fixed else effect
         descriptor = ParameterDescriptor(
-            name=self.name, description=self.description + choices + effect, read_only=self.fixed
+            name=self.name,
+            description=self.description + choices + effect,
+            read_only=self.fixed,
+            dynamic_typing=self.is_text,
         )
         if self.minimum is not None and self.maximum is not None:
             if isinstance(self.default, float):
@@ -84,7 +98,7 @@ class Settings:
                 mend = "; write it with a decimal point" if "DOUBLE" in str(error) else ""
                 raise InvalidInputError(f"parameter {setting.name}: {error}{mend}") from None
             setting.check(value)
-            started[setting.name] = value
+            started[setting.name] = setting.used(value)
         self._paths = PathParameters({s.name: s.path for s in settings if s.path}, started)
         node.add_on_set_parameters_callback(self._validate)
 
@@ -92,7 +106,10 @@ class Settings:
         """Value of a parameter; a path is checked again, since links may have changed, and comes resolved."""
         value = self._node.get_parameter(name).value
         setting = self._settings.get(name)
-        return self._paths.checked(name, value) if setting is not None and setting.path else value
+        if setting is None:
+            return value
+        value = setting.used(value)
+        return self._paths.checked(name, value) if setting.path else value
 
     def _validate(self, parameters: list[Parameter]) -> SetParametersResult:
         for parameter in parameters:
@@ -102,7 +119,7 @@ class Settings:
             try:
                 setting.check(parameter.value)
                 if setting.path:
-                    self._paths.checked(setting.name, parameter.value)
+                    self._paths.checked(setting.name, setting.used(parameter.value))
             except InvalidInputError as error:
                 return SetParametersResult(successful=False, reason=str(error))
             if not setting.live and not self._may_change():

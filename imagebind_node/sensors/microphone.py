@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from imagebind_node.errors import DeviceError, InvalidInputError, MissingDependencyError
+from imagebind_node.preprocessing.audio_signal import to_mono
 from imagebind_node.samples import AudioSample
 from imagebind_node.sensors.base import Clock, ThreadedSensor
 from imagebind_node.sensors.sample_clock import SampleClock
@@ -25,11 +26,14 @@ _CLOSE_SECONDS = 2.0
 class MicrophoneConfig:
     """device: PortAudio's number or part of a name, empty for the default. channels: how many to capture.
 
-    sample_rate: Hz, 0 for the device's own. block_ms: milliseconds of sound a block.
+    select: which of the captured ones to keep, from 0, in this order; empty for all. downmix: deliver the mean of
+    those kept as one channel. sample_rate: Hz, 0 for the device's own. block_ms: milliseconds of sound a block.
     """
 
     device: str = ""
     channels: int = 1
+    select: tuple[int, ...] = ()
+    downmix: bool = False
     sample_rate: int = 16000
     block_ms: float = 20.0
     frame_id: str = "microphone"
@@ -41,6 +45,16 @@ class AudioBlock:
 
     sample: AudioSample
     sequence: int
+
+
+def parse_channels(text: str) -> tuple[int, ...]:
+    """Channel numbers separated by commas, such as "0,2" -> (0, 2). Raises InvalidInputError."""
+    try:
+        return tuple(int(word) for word in text.split(",")) if text.strip() else ()
+    except ValueError:
+        raise InvalidInputError(
+            f"microphone channels {text!r} are not numbers separated by commas, such as 0,2"
+        ) from None
 
 
 def _sounddevice() -> Any:
@@ -65,6 +79,13 @@ class Microphone(ThreadedSensor[AudioSample]):
             raise InvalidInputError(
                 f"microphone needs 1 to 64 channels and blocks of 1 to 1000 ms, got {config.channels} channels "
                 f"and {config.block_ms} ms"
+            )
+        if len(set(config.select)) < len(config.select) or not set(config.select) <= set(
+            range(config.channels)
+        ):
+            raise InvalidInputError(
+                f"microphone captures {config.channels} channels, numbered from 0: cannot select "
+                f"{', '.join(map(str, config.select))}; raise channels, and name none twice"
             )
         super().__init__(f"microphone {config.device or 'default'}")
         self.config = config
@@ -116,6 +137,10 @@ class Microphone(ThreadedSensor[AudioSample]):
 
         try:
             info = sounddevice.query_devices(device, "input")
+            if config.channels > info["max_input_channels"]:
+                raise ValueError(
+                    f"{info['name']!r} has {info['max_input_channels']} channels, asked for {config.channels}"
+                )
             rate = config.sample_rate or round(info["default_samplerate"])
             stream = sounddevice.InputStream(
                 device=device,
@@ -162,7 +187,10 @@ class Microphone(ThreadedSensor[AudioSample]):
         sequence, self._sequence = self._sequence, self._sequence + len(data)
         # A broken driver may deliver NaN: silence in its place keeps the stream continuous.
         samples = np.nan_to_num(data, nan=0.0, posinf=1.0, neginf=-1.0, copy=False)
-        samples = samples[:, 0] if samples.shape[1] == 1 else samples
+        if self.config.select:
+            samples = samples[:, self.config.select]
+        if self.config.downmix or samples.shape[1] == 1:
+            samples = to_mono(samples)
         block = AudioBlock(AudioSample(samples, rate, stamp, self.config.frame_id), sequence)
         while True:
             try:

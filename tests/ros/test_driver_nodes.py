@@ -108,6 +108,36 @@ def test_microphone_node_survives_an_unplugged_microphone(virtual_microphone, cl
     assert sequences == sorted(set(sequences))
 
 
+@pytest.mark.timeout(300)
+def test_microphone_node_publishes_the_chosen_channel(stereo_microphone, client, running):
+    blocks = client.collect(Audio, "audio", qos.audio())
+    node = running.make(MicrophoneNode, channels=2, select=1)
+    running.serve()
+    tone = 0.3 * np.sin(2 * np.pi * 1000 * np.arange(30 * RATE) / RATE)
+    player = stereo_microphone.play(np.stack([np.zeros_like(tone), tone], 1))
+    eventually(
+        lambda: blocks and np.abs(blocks[-1].data).max() > 0.28, "the right channel, not the mean of both"
+    )
+    player.kill()
+    player.wait()
+    assert blocks[-1].channels == 1
+    assert node.figures() == {"overruns": 0}
+
+
+@pytest.mark.parametrize(("select", "complaint"), [("2", "cannot select 2"), ("left", "separated by commas")])
+def test_microphone_node_refuses_channels_that_are_not_captured(running, select, complaint):
+    node = running.make(MicrophoneNode, start=False, channels=2, select=select)
+    assert not node.autostart()
+    assert complaint in str(node.start_error)
+
+
+def test_a_whole_number_does_for_a_text(running):
+    node = running.make(CameraNode, start=False, source=63)
+    assert node.settings["source"] == "63"
+    with pytest.raises(InvalidInputError, match="parameter source: .* is no text"):
+        running.make(CameraNode, start=False, source=[6, 3])
+
+
 def test_microphone_node_lives_without_a_device(client, running):
     node = running.make(MicrophoneNode, device="no such microphone")
     running.serve()

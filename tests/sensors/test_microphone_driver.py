@@ -1,5 +1,6 @@
 """The microphone driver on a real sound system (PortAudio, ALSA, PulseAudio)."""
 
+import threading
 import time
 from itertools import pairwise
 
@@ -8,7 +9,7 @@ import pytest
 from scipy.signal import chirp, correlate
 
 from imagebind_node.errors import DeviceError, InvalidInputError
-from imagebind_node.sensors.microphone import Microphone, MicrophoneConfig
+from imagebind_node.sensors.microphone import Microphone, MicrophoneConfig, parse_channels
 
 RATE = 16000
 PATIENCE = 40.0
@@ -77,6 +78,80 @@ def test_comes_back_after_the_device_was_unplugged(virtual_microphone):
         assert after.sample.stamp > before.sample.stamp
 
 
+TONES = (440, 1000)
+
+
+def tones_in(samples):
+    """Which of TONES are in the sound (N,), by their share of its power."""
+    power = np.abs(np.fft.rfft(samples)) ** 2
+    hertz = np.fft.rfftfreq(len(samples), 1 / RATE)
+    return [tone for tone in TONES if power[np.abs(hertz - tone) < 20].sum() > 0.2 * power[hertz > 50].sum()]
+
+
+@pytest.fixture
+def two_tones(stereo_microphone):
+    """A lower tone on the left channel, a higher one on the right."""
+    t = np.arange(60 * RATE) / RATE
+    player = stereo_microphone.play(np.stack([0.3 * np.sin(2 * np.pi * tone * t) for tone in TONES], 1))
+    yield
+    player.kill()
+    player.wait()
+
+
+def heard(**settings):
+    """One second of sound, once there is any."""
+    with Microphone(MicrophoneConfig(**settings)) as microphone:
+        deadline = time.monotonic() + PATIENCE
+        while np.abs(microphone.read(PATIENCE).sample.data).max() < 0.1:
+            assert time.monotonic() < deadline, "silence"
+        return np.concatenate([block.sample.data for block in read_seconds(microphone, 1.0)])
+
+
+@pytest.mark.timeout(300)
+def test_channels_are_selected_in_their_order_and_mixed(two_tones):
+    both = heard(channels=2)
+    assert [tones_in(channel) for channel in both.T] == [[440], [1000]]
+    right = heard(channels=2, select=(1,))
+    assert right.ndim == 1 and tones_in(right) == [1000]
+    assert [tones_in(channel) for channel in heard(channels=2, select=(1, 0)).T] == [[1000], [440]]
+    mean = heard(channels=2, downmix=True)
+    assert mean.ndim == 1 and tones_in(mean) == [440, 1000]
+    # The mean of two tones of 0.3 that are not in step, which a sum would exceed.
+    assert 0.25 < np.abs(mean).max() < 0.35
+
+
+def test_devices_by_number_and_by_part_of_a_name(virtual_microphone):
+    import sounddevice
+
+    with Microphone(MicrophoneConfig(device="puls")) as microphone:
+        microphone.read(PATIENCE)
+        names = [device["name"] for device in sounddevice.query_devices()]
+    with Microphone(MicrophoneConfig(device=str(names.index("default")))) as microphone:
+        assert microphone.read(PATIENCE).sample.sample_rate == RATE
+    with (
+        Microphone(MicrophoneConfig(device="pulse", channels=64)) as microphone,
+        pytest.raises(DeviceError, match="asked for 64"),
+    ):
+        read_seconds(microphone, 60.0, patience=0.5)
+
+
+def test_overruns_are_counted_and_leave_a_jump():
+    """The flag of PortAudio as its callback hands it on: the virtual microphone's buffers hold a minute, and never
+    overrun."""
+    microphone = Microphone(MicrophoneConfig())
+    stop, stamp = threading.Event(), 10**18
+    for overrun in (False, False, True, False):
+        # A tenth of a second is lost in front of the third block.
+        stamp += 20_000_000 + overrun * 100_000_000
+        microphone._raw.put((np.zeros((320, 1), np.float32), stamp, overrun))
+    microphone._raw.put(None)
+    with pytest.raises(DeviceError, match="closed by the system"):
+        microphone._deliver(stop, RATE)
+    blocks = [microphone.read(0.0) for _ in range(4)]
+    assert [block.sequence for block in blocks] == [0, 320, 640 + 1600, 640 + 1600 + 320]
+    assert (microphone.overruns, microphone.stats.lost, microphone.stats.received) == (1, 1600, 4 * 320)
+
+
 def test_unknown_device_is_named_and_closing_is_quick(virtual_microphone):
     with Microphone(MicrophoneConfig(device="no such device")) as microphone:
         with pytest.raises(DeviceError, match="no such device"):
@@ -89,7 +164,25 @@ def test_unknown_device_is_named_and_closing_is_quick(virtual_microphone):
     assert time.monotonic() - started < 5
 
 
-@pytest.mark.parametrize("wrong", [{"channels": 0}, {"block_ms": 0.0}, {"block_ms": 5000.0}])
-def test_impossible_settings_are_refused(wrong):
-    with pytest.raises(InvalidInputError, match="microphone needs"):
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"channels": 0}, "microphone needs"),
+        ({"block_ms": 0.0}, "microphone needs"),
+        ({"block_ms": 5000.0}, "microphone needs"),
+        ({"channels": 2, "select": (2,)}, "captures 2 channels, numbered from 0: cannot select 2"),
+        ({"channels": 2, "select": (-1,)}, "cannot select -1"),
+        ({"channels": 2, "select": (1, 1)}, "name none twice"),
+    ],
+)
+def test_impossible_settings_are_refused(wrong, complaint):
+    with pytest.raises(InvalidInputError, match=complaint):
         Microphone(MicrophoneConfig(**wrong))
+
+
+def test_channel_numbers_of_a_text():
+    assert parse_channels("") == ()
+    assert parse_channels(" 3, 0") == (3, 0)
+    for wrong in ("left", "0;1", "1,", "0.5"):
+        with pytest.raises(InvalidInputError, match="separated by commas"):
+            parse_channels(wrong)
