@@ -14,6 +14,9 @@ need() { # need PACKAGE COMMAND...: PACKAGE is missing if COMMAND fails
 }
 has_library() { /sbin/ldconfig -p | grep -F "$1"; }
 has_headers() { "$python" -c 'import os, sysconfig as s; open(os.path.join(s.get_paths()["include"], "Python.h"))'; }
+has_element() { compgen -G "/usr/lib/*/gstreamer-1.0/libgst$1.so"; }
+has_gi() { /usr/bin/python3 -c 'import gi'; }
+has_rtsp_server() { compgen -G '/usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib'; }
 has_alsa_pulse() { compgen -G '/usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so'; }
 
 need g++ command -v g++
@@ -27,6 +30,11 @@ need libusb-1.0-0 has_library libusb-1.0.so.0         # pyrealsense2: RealSense 
 need pulseaudio command -v pulseaudio                 # virtual microphone of the tests
 need pulseaudio-utils command -v pactl                # the same
 need libasound2-plugins has_alsa_pulse                # the same: PortAudio reaches PulseAudio through ALSA
+need python3-gi has_gi                                # network camera of the tests: RTSP server of GStreamer
+need gir1.2-gst-rtsp-server-1.0 has_rtsp_server       # the same
+need gstreamer1.0-plugins-base has_element videotestsrc # the same: a picture
+need gstreamer1.0-plugins-good has_element rtp        # the same: RTP
+need gstreamer1.0-plugins-ugly has_element x264       # the same: H.264
 
 [ ${#missing[@]} -gt 0 ] || exit 0
 if ! command -v apt-get >/dev/null; then
@@ -36,7 +44,7 @@ fi
 if [ "$(id -u)" -ne 0 ]; then
   echo "warning: not installed: ${missing[*]}" >&2
   echo "         type: sudo apt-get install ${missing[*]}" >&2
-  echo "         Without g++ and headers the set-up fails; without the sound packages microphone tests are skipped." >&2
+  echo "         Without g++ and headers the set-up fails; without the others tests of devices are skipped." >&2
   exit 0
 fi
 echo "installing ${missing[*]}" >&2

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.server
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +12,7 @@ import numpy as np
 
 from fault_injection.graph import FaultGraph, Outcome
 
-# The virtual microphone (PulseAudio) is the tests' own.
+# The virtual microphone (PulseAudio) and the network camera are the tests' own.
 sys.path.append(str(Path(__file__).resolve().parents[2] / "tests"))
 
 
@@ -50,6 +48,8 @@ def camera_file(graph: FaultGraph) -> Iterator[Outcome]:
 
 def camera_stream(graph: FaultGraph) -> Iterator[Outcome]:
     """The MJPEG server that the camera node reads from goes away and comes back."""
+    from mjpeg_server import MjpegServer
+
     server = MjpegServer()
     server.start()
     graph.senses.silent.add("vision")
@@ -82,56 +82,3 @@ def _video(path: Path) -> bytes:
         writer.write(np.full((480, 640, 3), (10, 8 * index, 240), np.uint8))
     writer.release()
     return path.read_bytes()
-
-
-class MjpegServer:
-    """A network camera: multipart JPEG over HTTP at 15 Hz on a port that stays the same when it comes back."""
-
-    def __init__(self) -> None:
-        self._port = 0
-        self._server: http.server.ThreadingHTTPServer | None = None
-        pictures = [np.full((480, 640, 3), (10, 8 * index, 240), np.uint8) for index in range(30)]
-        self._pictures = [cv2.imencode(".jpg", picture)[1].tobytes() for picture in pictures]
-        self._going = threading.Event()
-
-    @property
-    def url(self) -> str:
-        """Where the stream is."""
-        return f"http://127.0.0.1:{self._port}/stream.mjpg"
-
-    def start(self) -> None:
-        """Serve."""
-        self._going.set()
-        pictures, going = self._pictures, self._going
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-                self.end_headers()
-                number = 0
-                while going.is_set():
-                    body = pictures[number % len(pictures)]
-                    head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(body)}\r\n\r\n"
-                    try:
-                        self.wfile.write(head.encode() + body + b"\r\n")
-                    except OSError:
-                        return
-                    number += 1
-                    time.sleep(1 / 15)
-
-            def log_message(self, *words: object) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
-        self._server.daemon_threads = True
-        self._port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        """Hang up and free the port."""
-        self._going.clear()
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-        self._server = None

@@ -18,6 +18,7 @@ import numpy as np
 
 from imagebind_node.errors import DeviceError, InvalidInputError
 from imagebind_node.sensors.base import Clock, LatestSlot, ThreadedSensor
+from imagebind_node.sensors.device_clock import DeviceClock
 
 S = TypeVar("S")
 # A file without a frame rate is played at this one.
@@ -44,8 +45,9 @@ class SourceConfig(Protocol):
 class OpenCvSource(ThreadedSensor[S], Generic[S]):
     """Reads `config.source` in a thread; `make` turns each picture into a sample.
 
-    A file plays at its own frame rate. The capture time of a V4L2 device is the kernel's, of anything else the
-    moment the frame was handed over.
+    A file plays at its own frame rate. The capture time of a V4L2 device is the kernel's; that of an RTSP stream the
+    camera's RTP time, moved to our clock by the smallest delay (DeviceClock); of anything else the moment the frame
+    was handed over.
     """
 
     def __init__(self, what: str, config: SourceConfig, clock: Clock) -> None:
@@ -58,6 +60,7 @@ class OpenCvSource(ThreadedSensor[S], Generic[S]):
         self._clock = clock
         self._slot: LatestSlot[S] = LatestSlot()
         self._due = 0.0
+        self._stream_clock = DeviceClock()
         self.shape = (0, 0)
         """Rows and columns as the source announced them."""
 
@@ -81,6 +84,7 @@ class OpenCvSource(ThreadedSensor[S], Generic[S]):
         capture = self._open_capture()
         self.stats.opened += 1
         self.stats.state = "streaming"
+        self._stream_clock = DeviceClock()
         while True:
             try:
                 if not self._is_recording():
@@ -119,12 +123,16 @@ class OpenCvSource(ThreadedSensor[S], Generic[S]):
         self.stats.received += 1
 
     def _capture_time(self, capture: cv2.VideoCapture) -> int:
-        """The kernel's stamp of the frame, moved to our clock; now, if the backend has none."""
+        """The kernel's or the network camera's stamp of the frame, moved to our clock; now, if there is none."""
         now, monotonic = self._clock(), time.monotonic()
+        position = capture.get(cv2.CAP_PROP_POS_MSEC)
         if self._is_device():
-            age = monotonic - capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
+            age = monotonic - position / 1e3
             if 0.0 <= age < 1.0:
                 return now - round(age * 1e9)
+        # MJPEG over HTTP carries no time: there FFmpeg counts frames at a rate that it guesses.
+        if self._source.source.lower().startswith("rtsp") and position > 0:
+            return self._stream_clock.stamp(round(position * 1e6), now)
         return now
 
     def _open_capture(self) -> cv2.VideoCapture:
