@@ -59,6 +59,10 @@ class Encoder(ABC):
         """Seconds of signal that one streaming embedding covers; 0 for still pictures and text."""
         return 0.0
 
+    def shortest_window(self, modality: Modality) -> float:
+        """Seconds of signal that suffice for the first embeddings of a stream; their `window` says how long it was."""
+        return self.window(modality)
+
     def encode(self, modality: str | Modality, samples: Sequence[Any]) -> list[Embedding]:
         """Embed samples, arrays or paths of one modality.
 
@@ -98,14 +102,14 @@ class Encoder(ABC):
         return self.encode_inputs(modality, inputs, samples)
 
     def _wrap(self, modality: Modality, sample: Sample, vector: Any, **evidence: Any) -> Embedding:
+        fields: dict[str, Any] = {"window": self.window(modality), **evidence}
         return Embedding(
             vector=vector,
             modality=modality,
             space=self.space,
             stamp=sample.stamp,
             frame_id=sample.frame_id,
-            window=self.window(modality),
-            **evidence,
+            **fields,
         )
 
 

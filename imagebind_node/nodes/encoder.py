@@ -25,6 +25,7 @@ from imagebind_node.nodes.picture_input import TOPICS, PictureInput
 from imagebind_node.nodes.requests import Requests
 from imagebind_node.preprocessing.thermal import RANGE_MODES, ThermalRange
 from imagebind_node.samples import Modality
+from imagebind_node.streaming.imu_stream import ImuStream
 from imagebind_node.streaming.scheduler import Scheduler
 from imagebind_node.streaming.statistics import RateMeter, StageTimes
 
@@ -193,8 +194,9 @@ class EncoderNode(ManagedNode):
 
     def _add_imu(self, scheduler: Scheduler) -> None:
         hop = self.settings["imu_hop"]
-        window = self._encoder.window(Modality.IMU)
-        source = self._imu = ImuInput(self, window, hop, lambda: scheduler.notify("imu"))
+        window, first = self._encoder.window(Modality.IMU), self._encoder.shortest_window(Modality.IMU)
+        stream = ImuStream(window, hop, first=first)
+        source = self._imu = ImuInput(self, stream, lambda: scheduler.notify("imu"))
         scheduler.add("imu", 1.0 / hop, lambda: self._encode_imu(source), limit=False)
 
     def _encode_picture(self, source: PictureInput) -> None:

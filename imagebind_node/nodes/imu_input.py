@@ -25,10 +25,10 @@ class ImuInput:
 
     topic = TOPIC
 
-    def __init__(self, node: ManagedNode, window: float, hop: float, notify: Callable[[], None]) -> None:
-        """window, hop: seconds; notify: called whenever a window is due in `stream`."""
+    def __init__(self, node: ManagedNode, stream: ImuStream, notify: Callable[[], None]) -> None:
+        """notify: called whenever a window is due in `stream`."""
         self._node = node
-        self.stream = ImuStream(window, hop)
+        self.stream = stream
         self.arrivals = RateMeter()
         self.stale = 0
         self.received = 0

@@ -16,14 +16,27 @@ from imagebind_node.streaming.stamp_order import StampOrder, Step
 class ImuStream:
     """The newest `window` seconds of measurements of any rate, and whether `hop` s of new ones are there.
 
+    After a start the first window is due once it holds `first` s; it grows until it is whole.
     A measurement that repeats a stamp or comes after a later one is dropped (counted in `order`). A pause longer
     than `max_gap` starts the window afresh, since interpolating over it would show a motion that never was (`gaps`,
     `lost_seconds`); so does a clock that jumps either way. Thread-safe.
     """
 
-    def __init__(self, window: float, hop: float, max_gap: float = 0.1, max_rate: float = 2000.0) -> None:
-        """window, hop, max_gap: seconds; max_rate: measurements a second that are kept room for."""
+    def __init__(
+        self,
+        window: float,
+        hop: float,
+        *,
+        first: float | None = None,
+        max_gap: float = 0.1,
+        max_rate: float = 2000.0,
+    ) -> None:
+        """window, hop, first, max_gap: seconds, first by default the whole window.
+
+        max_rate: measurements a second that are kept room for.
+        """
         self._window, self._hop, self._max_gap = window, hop, max_gap
+        self._first = window if first is None else first
         self._lock = threading.Lock()
         # One more than the window, so that its first grid point lies between two measurements.
         self._rows: deque[tuple[int, Sequence[float]]] = deque(
@@ -54,7 +67,7 @@ class ImuStream:
                     self.lost_seconds += pause
                     self._rows.clear()
             if not self._rows:
-                self._next_due = stamp + round(self._window * 0.999e9)
+                self._next_due = stamp + round(self._first * 0.999e9)
             self._rows.append((stamp, values))
             oldest = stamp - round((self._window + self._max_gap) * 1e9)
             while self._rows[0][0] < oldest:

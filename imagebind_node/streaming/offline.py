@@ -57,7 +57,9 @@ class OfflineEncoder:
             return None
         if modality is Modality.IMU:
             if topic not in self._motions:
-                self._motions[topic] = ImuStream(encoder.window(modality), self._imu_hop)
+                self._motions[topic] = ImuStream(
+                    encoder.window(modality), self._imu_hop, first=encoder.shortest_window(modality)
+                )
             motion = self._motions[topic]
             if not motion.push(recorded.stamp, extra):
                 return None

@@ -150,6 +150,14 @@ def evaluate(data: Tensor, labels: Tensor, people: np.ndarray) -> dict[str, obje
         texts = encoder.encode(Modality.TEXT, [captions[place] for captions in hapt.CAPTIONS])
         nearest = (vectors @ np.stack([text.vector for text in texts]).T).argmax(1)
         result[f"nearest text, {what}"] = summary(nearest == truth, people)
+    for steps in (inertial.SHORTEST_STEPS, inertial.STEPS // 2):
+        short = [ImuSample(window.T[-steps:].numpy().copy(), times[:steps]) for window in data]
+        seconds = f"the last {steps / inertial.RATE} s"
+        found = encoder.encode(Modality.IMU, short)
+        result[f"best label of {seconds}"] = summary(
+            np.array([names.index(embedding.labels[0][0]) for embedding in found]) == truth, people
+        )
+        result[f"mean confidence of {seconds}"] = float(np.mean([e.confidence for e in found]))
     result["abstained"] = proportion(~sure)
     result["best label where not abstained"] = proportion((label == truth)[sure])
     result["confusion, rows are true"] = [

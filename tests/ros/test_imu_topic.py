@@ -55,15 +55,15 @@ class Graph:
                 time.sleep(0.0005)
 
     def embed(self, seconds=3.5):
-        """Walk until an embedding of the last window has come."""
+        """Walk until an embedding of a whole window has come."""
         before = len(self.heard)
         self.walk(seconds)
         for _ in range(5):
             deadline = time.monotonic() + 5
-            while len(self.heard) == before and time.monotonic() < deadline:
+            while time.monotonic() < deadline:
+                if whole := [e for e in self.heard[before:] if e.window.sec == 2]:
+                    return whole[-1]
                 time.sleep(0.01)
-            if len(self.heard) > before:
-                return self.heard[-1]
             self.walk(seconds)
         raise AssertionError("no IMU embedding came")
 
@@ -86,6 +86,16 @@ def test_motion_becomes_an_embedding_stamped_with_the_end_of_its_window(graph):
     )
     assert len(got.vector) == 384 and not got.abstained
     assert got.labels[0].startswith("a person walking")
+
+
+def test_the_first_embedding_of_a_stream_covers_what_there_is(graph):
+    graph.stamp += 10**9
+    before = len(graph.heard)
+    graph.walk(0.9)
+    eventually(lambda: len(graph.heard) > before, "an embedding of less than a second")
+    got = graph.heard[before]
+    assert got.window.sec == 0 and got.window.nanosec >= 640_000_000
+    assert len(got.vector) == 384 and got.labels[0].startswith("a person walking")
 
 
 @pytest.mark.parametrize("jump", [3600, -3600])

@@ -31,6 +31,13 @@ def test_windows_slide_by_the_hop_at_any_rate(rate):
         assert 2.5 <= sample.times[-1] <= 2.67 and sample.frame_id == "imu"
 
 
+def test_the_first_windows_grow_until_they_are_whole():
+    found = feed(ImuStream(2.56, 0.5, first=0.64), np.arange(500) / 100)
+    lengths = [sample.times[-1] for sample in found]
+    assert lengths[:4] == pytest.approx([0.64, 1.14, 1.64, 2.14], abs=0.02)
+    assert all(2.56 <= length <= 2.67 for length in lengths[4:]) and len(lengths) == 9
+
+
 def test_repeated_and_reordered_measurements_are_dropped_and_counted():
     stream = ImuStream(1.0, 0.5)
     stamps = np.arange(100) / 50

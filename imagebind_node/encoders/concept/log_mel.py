@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.fft import rfft
 
 SAMPLE_RATE = 16_000
 FRAME = 400
@@ -39,7 +38,8 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
     if len(samples) < FRAME:
         return np.zeros((0, MEL_BANDS), np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)[::HOP]
-    magnitude = np.abs(rfft(frames * _HANN, FFT, axis=1))
+    # NumPy 1 computes in float64.
+    magnitude = np.abs(np.fft.rfft(frames * _HANN, FFT, axis=1)).astype(np.float32, copy=False)
     return np.log(magnitude @ _MEL + _FLOOR)
 
 

@@ -39,6 +39,7 @@ from imagebind_node.samples import (
 TOWERS = frozenset(Modality)
 PICTURES = frozenset({Modality.VISION, Modality.DEPTH, Modality.THERMAL})
 WINDOWS = {Modality.AUDIO: log_mel.WINDOW_SECONDS, Modality.IMU: inertial.WINDOW_SECONDS}
+SHORTEST_WINDOWS = {Modality.IMU: inertial.SHORTEST_STEPS / inertial.RATE}
 LABELS = 5
 # Of the image tower; the others are small and stay in float32.
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -86,14 +87,19 @@ class ConceptEncoder(Encoder):
     def window(self, modality: Modality) -> float:
         return WINDOWS.get(modality, 0.0)
 
+    def shortest_window(self, modality: Modality) -> float:
+        return SHORTEST_WINDOWS.get(modality, self.window(modality))
+
     def front_end(self, modality: Modality) -> log_mel.StreamingLogMel | None:
         return log_mel.StreamingLogMel() if modality is Modality.AUDIO else None
 
     def preprocess(self, modality: Modality, sample: Sample) -> Tensor:
-        """vision, depth, thermal: uint8 (224, 224, 3); audio: float32 (P, 96, 64); text: int64 (T,); imu: (6, 128)."""
+        """vision, depth, thermal: uint8 (224, 224, 3); audio: float32 (P, 96, 64); text: int64 (T,);
+        imu: (6, 128), fewer steps for what is shorter than 2.56 s."""
         self.require(modality)
         if isinstance(sample, ImuSample):
-            return preprocess_imu(sample, rate=inertial.RATE, duration=inertial.WINDOW_SECONDS)
+            steps = inertial.steps_of(float(sample.times[-1] - sample.times[0]))
+            return preprocess_imu(sample, rate=inertial.RATE, duration=steps / inertial.RATE)
         if isinstance(sample, AudioSample):
             signal = at_model_rate(sample)
             if len(signal) < log_mel.PATCH_SAMPLES:
@@ -115,7 +121,7 @@ class ConceptEncoder(Encoder):
     @torch.inference_mode()
     def forward(self, modality: Modality, batch: Tensor) -> Tensor:
         """vision, depth, thermal: (B, 224, 224, 3) uint8; audio: (B, P, 96, 64); text: (B, T) ids padded with 0;
-        imu: (B, 6, 128)."""
+        imu: (B, 6, 32 to 128)."""
         self.require(modality)
         if modality is Modality.IMU:
             return self.embed_activities(self.activities(batch))
@@ -157,7 +163,7 @@ class ConceptEncoder(Encoder):
         return conse(weights, self._tables["audio.rows"], self._constants["audio_classes"])
 
     def activities(self, batch: Tensor) -> Tensor:
-        """Windows (B, 6, 128) of inertial measurements -> probabilities (B, 6) of activities."""
+        """Windows (B, 6, 32 to 128) of inertial measurements -> probabilities (B, 6) of activities."""
         return (self._imu_network(batch) / self._constants["imu_temperature"]).softmax(-1)
 
     def embed_activities(self, probabilities: Tensor) -> Tensor:
@@ -186,11 +192,13 @@ class ConceptEncoder(Encoder):
             confidences = self._sounds.confidence(probabilities)
             names, floor = self._audio_names, self._constants["audio_floor"]
         elif modality is Modality.IMU:
-            windows = torch.stack(inputs)
-            evidence = self.activities(windows)
+            # One by one, since they may differ in length.
+            windows = [window[None] for window in inputs]
+            evidence = torch.cat([self.activities(window) for window in windows])
             vectors = self.embed_activities(evidence)
             # What lies outside the training data still gets an activity from the network: it means nothing.
-            confidences = evidence.amax(-1) * self._imu_network.plausible(windows, evidence)
+            plausible = [self._imu_network.plausible(w, row[None]) for w, row in zip(windows, evidence)]
+            confidences = evidence.amax(-1) * torch.cat(plausible)
             names, floor = self._imu_names, self._constants["imu_floor"]
         else:
             logits = torch.cat([self.image_logits(pixels[None]) for pixels in inputs])
@@ -199,8 +207,11 @@ class ConceptEncoder(Encoder):
             least = self._constants["image_contrast"]
             confidences = evidence.amax(-1) * torch.tensor([contrast(p.numpy()) >= least for p in inputs])
             names, floor = self._image_names, self._constants["image_floor"]
+        imu = modality is Modality.IMU
         embeddings = []
-        for sample, vector, row, confidence in zip(samples, vectors.numpy(), evidence, confidences.tolist()):
+        for tensor, sample, vector, row, confidence in zip(
+            inputs, samples, vectors.numpy(), evidence, confidences.tolist()
+        ):
             scores, indices = row.topk(LABELS)
             labels = tuple((names[i], score) for i, score in zip(indices.tolist(), scores.tolist()))
             if not vector.any():
@@ -214,6 +225,7 @@ class ConceptEncoder(Encoder):
                     confidence=confidence,
                     abstained=confidence < floor,
                     labels=labels,
+                    window=tensor.shape[-1] / inertial.RATE if imu else self.window(modality),
                 )
             )
         return embeddings

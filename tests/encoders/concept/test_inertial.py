@@ -61,6 +61,25 @@ def test_any_rate_means_the_same(encoder, rate):
     assert found @ reference > 0.9
 
 
+def test_the_first_0_64_seconds_of_a_stream_are_enough_and_less_sure(encoder):
+    assert encoder.shortest_window("imu") == 0.64
+    short = encoder.encode("imu", [sample(window[-32:]) for window in WINDOWS])
+    assert {e.window for e in short} == {0.64}
+    assert np.mean([e.labels[0][0] == NAMES[k] for e, k in zip(short, TRUTH)]) > 0.8
+    whole = encoder.encode("imu", [sample(window) for window in WINDOWS])
+    assert np.mean([e.confidence for e in short]) < np.mean([e.confidence for e in whole]) - 0.02
+
+
+def test_windows_of_several_lengths_at_once(encoder):
+    lengths = (128, 60, 5)
+    together = encoder.encode("imu", [sample(WALKING[-count:]) for count in lengths])
+    assert [e.window for e in together] == [2.56, 1.2, 0.64]
+    for count, found in zip(lengths, together):
+        (alone,) = encoder.encode("imu", [sample(WALKING[-count:])])
+        np.testing.assert_allclose(found.vector, alone.vector, atol=1e-6)
+        assert found.confidence == pytest.approx(alone.confidence)
+
+
 @pytest.mark.parametrize(
     ("why", "change"),
     [
