@@ -135,7 +135,6 @@ class FusionNode(ManagedNode):
             fusion = self._fusion
             if fusion is None:
                 return
-            fusion.weights = self._weights()
             closed = fusion.put(received)
             self._rates[str(received.modality)].tick()
             for fused in closed:
@@ -144,6 +143,8 @@ class FusionNode(ManagedNode):
     def _flush(self) -> None:
         with self._lock:
             if self._fusion is not None:
+                # Here and not for each embedding: reading parameters costs more than adding vectors.
+                self._fusion.weights = self._weights()
                 for fused in self._fusion.flush(self.now()):
                     self._publish(fused)
 

@@ -94,6 +94,7 @@ def test_weights_may_change_while_it_runs(graph):
 
     (result,) = graph.node.set_parameters([Parameter("weight.audio", value=0.0)])
     assert result.successful
+    eventually(lambda: graph.node._fusion.weights["audio"] == 0, "the weights are read again")
     graph.send(made("vision", 0))
     graph.client.publisher(Embedding, "embedding/audio", qos.RESULT).publish(made("audio", 1))
     graph.send(made("vision", 0))
