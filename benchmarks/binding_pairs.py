@@ -38,23 +38,6 @@ from imagebind_node.evaluation.statistics import bootstrap, proportion  # noqa: 
 from imagebind_node.samples import AudioSample, DepthSample, Modality  # noqa: E402
 
 FOLDS = 5
-# 72 sounds teach a frozen trunk's head, not a network of its own.
-HEAD = {
-    "modality": "audio",
-    "preprocessing": "yamnet",
-    "tower": {"name": "head", "features": 1024, "hidden": 0, "dropout": 0.5},
-    "loss": {"temperature": 0.1},
-    "augmentations": [{"name": "noise", "deviation": 0.1}],
-    "training": {
-        "batch": 64,
-        "epochs": 60,
-        "warmup_epochs": 5,
-        "learning_rate": 0.001,
-        "weight_decay": 0.3,
-        "checkpoint_every": 20,
-    },
-    "note": "benchmarks/binding_pairs.py",
-}
 
 
 def train(recipe: Any, shards: Path, out: Path) -> Path:
@@ -79,10 +62,11 @@ def sound(args: argparse.Namespace) -> dict[str, Any]:
     """Every class is held out once; a sound looks for its picture among those of the held-out classes."""
     entries = binding_data.listed(args.data)
     numbers = binding_data.fold_numbers(entries, FOLDS)
-    small = read_recipe("audio_small")
-    recipes = {"head on frozen YAMNet": parse_recipe(HEAD)}
+    recipes = {"head on frozen YAMNet": read_recipe("audio_head")}
     if args.scratch:
-        recipes["small convolution tower from scratch"] = small
+        scratch = read_recipe("audio_small").plain
+        scratch["training"] |= {"replication": 4.0, "validation": 0.0}
+        recipes["small tower from scratch"] = parse_recipe(scratch)
     own = load_encoder("concept", modalities=["vision", "audio"])
     pictures = np.stack([e.vector for e in own.encode(Modality.VISION, [e["image"] for e in entries])])
     heard = {"concept's own audio tower": own.encode(Modality.AUDIO, [e["sound"] for e in entries])}

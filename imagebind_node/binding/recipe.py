@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -124,10 +126,9 @@ def read_recipe(path: str | Path) -> Recipe:
 
 def bundled_recipes() -> dict[str, Path]:
     """Recipes that ship with the package, by name."""
-    import sys
-
-    places = [Path(__file__).resolve().parents[2], Path(sys.prefix) / "share" / "imagebind_node"]
-    for place in places:
+    prefixes = [sys.prefix, *filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))]
+    shares = [Path(prefix) / "share" / "imagebind_node" for prefix in prefixes]
+    for place in [Path(__file__).resolve().parents[2], *shares]:
         found = sorted((place / "config" / "binding").glob("*.yaml"))
         if found:
             return {path.stem: path for path in found}
