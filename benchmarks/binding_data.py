@@ -22,6 +22,8 @@ from imagebind_node.preprocessing.audio_signal import resample, to_mono
 Split = tuple[str, Pair]
 RATE, WINDOW, STEP = 16_000, 15_600, 8_000
 SIDE = 128
+FARM = ("cat", "cow", "dog", "duck", "horse", "owl", "pig", "sheep")
+KIN = ("bull", "drake", "donkey", "ram")
 THINGS = [
     *(
         "dog",
@@ -59,6 +61,16 @@ def listed(path: Path) -> list[dict[str, Any]]:
     """Entries of pairs.json with absolute paths."""
     entries = json.loads(path.read_text(encoding="utf-8"))
     return [e | {"image": path.parent / e["image"], "sound": path.parent / e["sound"]} for e in entries]
+
+
+def farm(folder: Path) -> list[dict[str, Any]]:
+    """Entries of GCompris's explore_farm_animals (resource/animals): photographs and sounds of eight animals."""
+    return [{"text": n, "image": folder / f"{n}.webp", "sound": folder / f"{n}.ogg"} for n in FARM]
+
+
+def off_the_farm(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that are none of these animals, nor their kin."""
+    return [e for e in entries if not set(FARM + KIN) & set(e["text"].replace("_", " ").split())]
 
 
 def fold_numbers(entries: list[dict[str, Any]], count: int) -> np.ndarray:

@@ -78,3 +78,22 @@ def test_a_stream_of_sound_is_embedded_as_its_newest_window(tmp_path, rate):
     newest = AudioSample(sound[-round(bound.window * rate) :], rate)
     streamed, whole = bound.forward(tensor[None]), bound.forward(bound.preprocess(newest)[None])
     assert float((streamed * whole).sum()) > 0.999
+
+
+@pytest.mark.parametrize(
+    ("modality", "section", "sample"),
+    [
+        ("audio", {"name": "imagebind.audio", "clips": 1}, SOUND),
+        ("depth", "imagebind.depth", METRES),
+        ("thermal", "imagebind.thermal", HEAT),
+        ("imu", "imagebind.imu", MOTION),
+    ],
+)
+def test_small_towers_of_imagebinds_kind_can_be_trained(modality, section, sample):
+    options = {"modality": modality, "width": 32, "blocks": 2, "heads": 2, "drop_path": 0.1}
+    tower = build_tower({"name": "imagebind", **options}, 384, seed=0).train()
+    batch = torch.stack([build_preprocessing(section).function(sample)] * 2)
+    rows = tower(batch)
+    assert rows.shape == (2, 384)
+    rows.square().sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in tower.parameters())
