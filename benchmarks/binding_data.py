@@ -145,26 +145,42 @@ def hapt_windows(downloads: Path) -> Iterator[Split]:
         yield ("test" if person >= 22 else "train"), Pair(f"{place:06d}", None, sense, facts)
 
 
-def windows_of_sounds(folder: Path) -> Iterator[Split]:
+def windows_of_sounds(folders: list[Path], variants: int) -> Iterator[Split]:
     """Windows of 0.975 s of every sound file; a fifth of the names is the test.
 
-    Tux Paint's spoken descriptions (NAME_desc_LANGUAGE) are left out: thousands of files of one and the same class.
+    Each training window comes with `variants` of it: faster or slower, louder or softer, mixed with another. A teacher
+    can say of any sound what it is. Tux Paint's spoken descriptions (NAME_desc_LANGUAGE) are left out: thousands of
+    files of one and the same class.
     """
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".ogg", ".wav", ".flac"))
-    files = [path for path in found if "_desc" not in path.stem]
-    for place, path in enumerate(files):
+    training: list[tuple[str, np.ndarray]] = []
+    found = sorted(p for f in folders for p in f.rglob("*") if p.suffix.lower() in (".ogg", ".wav", ".flac"))
+    for place, path in enumerate(path for path in found if "_desc" not in path.stem):
         try:
             sample = read_audio(path)
         except InvalidInputError:
             continue
         signal = resample(to_mono(sample.data), sample.sample_rate, RATE)
+        signal = signal if len(signal) >= WINDOW else np.resize(signal, WINDOW)
         name = path.stem.split("_")[0]
         test = int(hashlib.sha256(name.encode()).hexdigest(), 16) % 5 == 0
-        signal = signal if len(signal) >= WINDOW else np.resize(signal, WINDOW)
         for start in range(0, len(signal) - WINDOW + 1, STEP):
-            facts = {"session": name, "sample_rate": RATE}
             part = signal[start : start + WINDOW].astype(np.float32)
-            yield ("test" if test else "train"), Pair(f"{place:05d}_{start:07d}", None, part, facts)
+            yield ("test" if test else "train"), _sound(f"{place:05d}_{start:07d}", part, name)
+            if not test:
+                training.append((name, part))
+    rng = np.random.default_rng(0)
+    for number in range(variants * len(training)):
+        name, part = training[number % len(training)]
+        _, other = training[rng.integers(len(training))]
+        speed = rng.uniform(0.8, 1.25)
+        moved = np.interp(np.arange(WINDOW) * speed % (WINDOW - 1), np.arange(WINDOW), part)
+        mixed = moved + rng.choice([0.0, 0.3, 1.0]) * np.roll(other, rng.integers(WINDOW))
+        mixed *= rng.uniform(0.3, 1.0) / max(1e-3, np.abs(mixed).max())
+        yield "train", _sound(f"v{number:07d}", mixed.astype(np.float32), name)
+
+
+def _sound(key: str, signal: np.ndarray, name: str) -> Pair:
+    return Pair(key, None, signal, {"session": name, "sample_rate": RATE})
 
 
 def vector(embedding: Any) -> np.ndarray:

@@ -3,7 +3,7 @@
   python benchmarks/binding_pairs.py sound LIST --out DIR        sounds to pictures, classes held out in 5 folds
   python benchmarks/binding_pairs.py depth PICTURES --out DIR    grey as depth to pictures, folders held out
   python benchmarks/binding_pairs.py motion --out DIR            HAPT to captions, people held out
-  python benchmarks/binding_pairs.py student SOUNDS --out DIR    a student of concept's audio tower, files held out
+  python benchmarks/binding_pairs.py student SOUNDS... --out DIR a student of concept's audio tower, files held out
   python benchmarks/binding_pairs.py plot DIR... --to FILE.png   the loss curves of all trainings below
 
 LIST is pairs.json as `imagebind-node evaluate retrieval` takes it; PICTURES and SOUNDS are folders, such as the stamps
@@ -169,7 +169,7 @@ def motion(args: argparse.Namespace) -> dict[str, Any]:
 
 def student(args: argparse.Namespace) -> dict[str, Any]:
     """How near a small tower comes to its teacher on sounds that it never heard, and what it saves."""
-    shards = write(args.out / "pairs", lambda: binding_data.windows_of_sounds(args.data))
+    shards = write(args.out / "pairs", lambda: binding_data.windows_of_sounds(args.data, args.variants))
     bound = train(read_recipe("audio_student"), shards, args.out / "student")
     held = list(PairShards(shards).read("test"))
     teacher = load_encoder("concept", modalities=["audio", "text"])
@@ -226,7 +226,7 @@ def main() -> None:
     for task in (sound, depth, motion, student):
         sub = tasks.add_parser(task.__name__, help=task.__doc__)
         if task is not motion:
-            sub.add_argument("data", type=Path)
+            sub.add_argument("data", type=Path, nargs="+" if task is student else None)
         sub.add_argument("--out", type=Path, required=True)
         sub.set_defaults(run=task)
     tasks.choices["sound"].add_argument(
@@ -235,6 +235,7 @@ def main() -> None:
     tasks.choices["sound"].add_argument("--farm", type=Path, help="resource/animals of explore_farm_animals")
     tasks.choices["depth"].add_argument("--crops", type=int, default=6, help="of each training picture")
     tasks.choices["student"].add_argument("--timed", type=int, default=200, help="windows that are timed")
+    tasks.choices["student"].add_argument("--variants", type=int, default=8, help="of each training window")
     tasks.choices["motion"].add_argument(
         "--downloads", type=Path, default=Path.home() / ".cache" / "imagebind_node" / "sources"
     )
