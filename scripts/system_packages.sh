@@ -36,6 +36,9 @@ need gstreamer1.0-plugins-base has_element videotestsrc # the same: a picture
 need gstreamer1.0-plugins-good has_element rtp        # the same: RTP
 need gstreamer1.0-plugins-ugly has_element x264       # the same: H.264
 
+need libfastrtps-dev test -e /usr/include/fastdds/dds/domain/DomainParticipant.hpp  # tests of DDS security
+need openssl command -v openssl                       # the same
+
 [ ${#missing[@]} -gt 0 ] || exit 0
 if ! command -v apt-get >/dev/null; then
   echo "warning: not found: ${missing[*]} (Debian names); install them with this system's package manager" >&2

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from importlib import import_module
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from enclaves import KINDS, POLICY, permitted, profiles, resolved
 from graph import eventually
 from rclpy.node import NodeNameNonExistentError
 from sensor_msgs.msg import CompressedImage
@@ -16,53 +16,10 @@ from vision_msgs.msg import Detection3DArray
 from imagebind_node.nodes import qos
 from imagebind_node.nodes.up import NODES
 
-FOLDER = Path(__file__).resolve().parents[2] / "config" / "sros2"
-POLICY = FOLDER / "imagebind_node.policy.xml"
-INCLUDE = "{http://www.w3.org/2001/XInclude}include"
-KINDS = ("publish", "subscribe", "reply", "request")
 CLASSES = {**NODES, "memory": "MemoryNode", "recognizer": "RecognizerNode"}
 # What only some set-ups have: tf2_ros is not among the ROS wheels, and recordings bring /clock.
 ELSEWHERE = {"memory": {"/tf", "/tf_static"}, "replay": {"/clock"}}
 NEEDS = {"realsense": ["pyrealsense2"], "imu": ["serial"], "memory": ["qdrant_edge"]}
-
-
-def resolved(path: Path) -> ElementTree.Element:
-    """An XML file with the XInclude elements that these files use."""
-    root = ElementTree.parse(path).getroot()
-    for parent in list(root.iter()):
-        for place, child in reversed(list(enumerate(parent))):
-            if child.tag == INCLUDE:
-                included = resolved(path.parent / child.get("href"))
-                whole = child.get("xpointer") is None
-                assert whole or child.get("xpointer") == "xpointer(/profile/*)"
-                parent[place : place + 1] = [included] if whole else list(included)
-    return root
-
-
-def permitted(profile: ElementTree.Element) -> dict[str, set[str]]:
-    """Absolute names by kind, for a node in the root namespace."""
-    names: dict[str, set[str]] = {kind: set() for kind in KINDS}
-    for group in profile:
-        for kind in KINDS:
-            if group.get(kind) == "ALLOW":
-                names[kind] |= {absolute(entry.text.strip(), profile.get("node")) for entry in group}
-    return names
-
-
-def absolute(name: str, node: str) -> str:
-    return f"/{node}{name[1:]}" if name.startswith("~") else name if name.startswith("/") else f"/{name}"
-
-
-def profiles() -> dict[str, dict[str, set[str]]]:
-    """Enclave below /imagebind_node -> what its only node may do."""
-    found = {}
-    for enclave in resolved(POLICY).iter("enclave"):
-        inside = list(enclave.iter("profile"))
-        if len(inside) == 1:
-            name = enclave.get("path").removeprefix("/imagebind_node/")
-            assert inside[0].get("node") == name
-            found[name] = permitted(inside[0])
-    return found
 
 
 def used(client, node) -> dict[str, set[str]]:
