@@ -31,73 +31,24 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from imagebind_node.embedding import Space
-from imagebind_node.memory import MemoryFilter, Moment
+from memory_inputs import (
+    CHUNK,
+    DIM,
+    MODALITIES,
+    SPACE,
+    START,
+    STEP,
+    filters,
+    make_moments,
+    make_vectors,
+    spread,
+)
+from resident import ResidentWatch, resident
+
+from imagebind_node.memory import MemoryFilter
 from imagebind_node.memory.edge.store import EdgeStore
-from imagebind_node.samples import Modality
 
-DIM = 384
-SPACE = Space("benchmark", DIM)
-START = 1_700_000_000_000_000_000
-STEP = 100_000_000
-CHUNK = 10_000
 BATCH = 200
-MODALITIES = [Modality.VISION] * 5 + [Modality.AUDIO] * 3 + [Modality.DEPTH, Modality.IMU]
-
-
-def make_vectors(kind: str, chunk: int, number: int = CHUNK) -> np.ndarray:
-    """Float32 (number, DIM), unit rows; the same for the same chunk."""
-    rng = np.random.default_rng([7, chunk])
-    noise = rng.standard_normal((number, DIM)).astype(np.float32)
-    if kind == "mixture":
-        classes = np.random.default_rng(1).standard_normal((1500, DIM)).astype(np.float32)
-        classes /= np.linalg.norm(classes, axis=1, keepdims=True)
-        weights = rng.dirichlet(np.full(5, 0.5), number).astype(np.float32)
-        noise *= 0.02
-        for k in range(5):
-            noise += weights[:, k, None] * classes[rng.integers(0, len(classes), number)]
-    return noise / np.linalg.norm(noise, axis=1, keepdims=True)
-
-
-def make_moments(first: int, number: int) -> list[Moment]:
-    """Ten moments a second from two sensors, with labels and a thumbnail reference."""
-    return [
-        Moment(
-            MODALITIES[i % 10],
-            START + i * STEP,
-            frame_id="camera",
-            robot="robot",
-            labels=(("thing", 0.5),),
-            media="media/00/thumbnail.jpg",
-        )
-        for i in range(first, first + number)
-    ]
-
-
-def resident() -> dict[str, float]:
-    """Resident memory in MiB: all, of it anonymous, and the peak."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    names = {"rss": "VmRSS", "rss_anonymous": "RssAnon", "rss_peak": "VmHWM"}
-    return {name: int(status[key].split()[0]) / 1024 for name, key in names.items()}
-
-
-def spread(seconds: list[float]) -> dict[str, float]:
-    """Milliseconds at the median, the 95th percentile and the worst."""
-    p50, p95, worst = np.percentile(np.asarray(seconds) * 1e3, [50, 95, 100])
-    return {"p50_ms": round(p50, 2), "p95_ms": round(p95, 2), "max_ms": round(worst, 2), "n": len(seconds)}
-
-
-def filters(moments: int) -> dict[str, MemoryFilter]:
-    """Time filters of three widths in the middle of the history, and others."""
-    found = {"no filter": MemoryFilter()}
-    for share in (0.01, 0.1, 0.5):
-        first = START + int(moments * (0.7 - share)) * STEP
-        found[f"time {share:.0%}"] = MemoryFilter(since=first, until=first + int(moments * share) * STEP)
-    found["time 10% and modality"] = MemoryFilter(
-        since=found["time 10%"].since, until=found["time 10%"].until, modalities=("audio",)
-    )
-    found["modality"] = MemoryFilter(modalities=("audio",))
-    return found
 
 
 def run_store(
@@ -105,6 +56,8 @@ def run_store(
 ) -> None:
     """The process whose memory is measured."""
     report: dict[str, Any] = {}
+    report["resident_mib"] = {"before": resident()}
+    watch = ResidentWatch()
     store = EdgeStore(folder, SPACE)
     searches: list[float] = []
     commits: list[float] = []
@@ -133,15 +86,18 @@ def run_store(
         "slowest_10000_per_s": round(CHUNK / slowest),
         "batch_of_200": spread(commits),
         "search_meanwhile_last_10_min": spread(searches),
-        **resident(),
     }
+    report["resident_mib"]["peak_inserting"] = watch.peak()
     before = time.perf_counter()
     store.wait_indexed()
     report["seconds_to_index_the_rest"] = round(time.perf_counter() - before, 1)
+    report["resident_mib"]["peak_indexing_the_rest"] = watch.peak()
     store.close()
+    watch.peak()
     before = time.perf_counter()
     store = EdgeStore(folder, SPACE)
     report["open_s"] = round(time.perf_counter() - before, 2)
+    report["resident_mib"]["opened"] = resident()
     assert store.count() == moments
     report["search"], found = {}, {}
     for name, where in filters(moments).items():
@@ -152,7 +108,8 @@ def run_store(
             times.append(time.perf_counter() - before)
             found[name].append([(hit.moment.stamp - START) // STEP for hit in hits])
         report["search"][name] = spread(times)
-    report["memory_mib"] = resident()
+    report["resident_mib"]["peak_opening_and_searching"] = watch.peak()
+    watch.stop()
     store.close()
     pipe.send((report, found))
 

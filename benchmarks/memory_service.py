@@ -23,7 +23,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
-from memory import make_moments, make_vectors, spread
+from memory_inputs import make_moments, make_vectors, spread
 
 from imagebind_node.encoders.base import load_encoder
 from imagebind_node.memory import open_memory

@@ -20,6 +20,7 @@ from imagebind_node.memory.edge.manifest import (
     sync_folder,
     write_manifest,
 )
+from imagebind_node.memory.edge.mapped_pages import MappedPages
 from imagebind_node.memory.edge.shard import Shard, create_shard
 
 
@@ -42,6 +43,7 @@ class Shards:
         except OSError as error:
             raise InvalidInputError(f"cannot make the memory folder {folder}: {error.strerror}") from error
         require_room(folder, ROOM_TO_ADD)
+        self._pages = MappedPages(folder)
         self._folder_lock = FolderLock(folder)
         try:
             self._manifest = self._load_manifest(space)
@@ -76,6 +78,10 @@ class Shards:
         for path in (self.folder / "shards").iterdir():
             if path.name not in listed:
                 shutil.rmtree(path)
+
+    def trim_pages(self) -> None:
+        """Keep mapped files from filling the resident memory; to be called with `lock` held after shards were used."""
+        self._pages.trim()
 
     def require_open(self) -> None:
         """Raise InvalidInputError after `close`."""

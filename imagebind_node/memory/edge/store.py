@@ -25,7 +25,7 @@ _CHUNK = 100
 # A restart repeats the log since the last flush: 5,000 points take about 0.15 s.
 _FLUSH_EVERY = 5_000
 _SCAN_FLOATS = 50_000 * 384
-# Candidates by int8 copies for each wanted hit; measured with benchmarks/memory.py.
+# Candidates by int8 copies a wanted hit; measured with benchmarks/memory.py.
 _OVERSAMPLING = 2
 
 
@@ -82,6 +82,7 @@ class EdgeStore(MemoryStore):
                 with self._lock:
                     self._shards.require_open()
                     touched |= self._add_chunk(chunk, ids, vectors, moments)
+                    self._shards.trim_pages()
             for shard in touched:
                 if self._power:
                     shard.sync()
@@ -129,6 +130,7 @@ class EdgeStore(MemoryStore):
             with self._lock:
                 self._shards.require_open()
                 hits = self._nearest(vector, wanted, where, exact)
+                self._shards.trim_pages()
             kept = hits if where.place is None else [h for h in hits if where.place.holds(h.moment)]
             if len(kept) >= limit or len(hits) < wanted:
                 return [hit if with_vectors else replace(hit, vector=None) for hit in kept[:limit]]
@@ -226,6 +228,7 @@ class EdgeStore(MemoryStore):
             if shard is None:
                 return None
             hits, following = shard.page(where.conditions(), limit, offset, with_vectors)
+            self._shards.trim_pages()
         return [h for h in hits if where.place is None or where.place.holds(h.moment)], following
 
     def forget(self, where: MemoryFilter) -> int:
