@@ -8,10 +8,12 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$(realpath "$1")
 
 sources=("$root/ros2_ws/src")
-# The underlay stands in for vision_msgs only where no package of the distribution is there.
-if ! "$venv/bin/python" -c 'from importlib.metadata import version; version("ros-vision-msgs")' 2>/dev/null; then
-  sources+=("$root/ros2_ws/underlay")
-fi
+# The underlay stands in for packages of the distribution only where there is no wheel of them.
+for package in vision_msgs tf2_msgs; do
+  if ! "$venv/bin/python" -c "from importlib.metadata import version; version('ros-${package/_/-}')" 2>/dev/null; then
+    sources+=("$root/ros2_ws/underlay/$package")
+  fi
+done
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

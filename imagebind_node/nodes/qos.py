@@ -21,6 +21,17 @@ STATE = QoSProfile(
 )
 """A state that late joiners want to know at once."""
 
+TF = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE)
+"""Transforms of moving frames, with the profile of tf2."""
+
+TF_STATIC = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=100,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+"""Transforms that never change, sent once: late joiners get them, too."""
+
 AUDIO_DEPTH = 500
 """Blocks: 10 s of 20 ms blocks outlast a stall of either side without a lost sample."""
 

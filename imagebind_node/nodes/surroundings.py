@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imagebind_node.errors import InvalidInputError
 from imagebind_node.memory.moment import Pose
 from imagebind_node.nodes import qos
 from imagebind_node.nodes.conversions import to_nanoseconds
+from imagebind_node.nodes.transforms import open_transforms
 from imagebind_node.samples import Modality
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 _KEPT = 32
 _NEAR_SECONDS = 1.0
-# The transform at the very stamp is often not there yet; a pose half a second old is near enough for a memory.
+# The transform at the very stamp is often not there yet: one half a second old is near enough for a memory.
 _POSE_SECONDS = 0.5
 
 
@@ -55,9 +57,9 @@ class Pictures:
 
 
 class Poses:
-    """Pose of a sensor frame in the fixed frame from tf, or of the robot from the topic `pose` where tf is missing.
+    """Pose of a sensor frame in the fixed frame from tf; where tf does not know it, that of the topic `pose`.
 
-    state: where poses come from, for diagnostics.
+    state: where poses come from and what tf lacked last, for diagnostics.
     """
 
     def __init__(self, node: ManagedNode, fixed_frame: str) -> None:
@@ -65,17 +67,11 @@ class Poses:
 
         self._fixed = fixed_frame
         self._latest: tuple[int, Pose] | None = None
-        self._buffer: Any = None
-        self.state = "topic pose"
-        try:
-            import tf2_ros
-        except ImportError:
-            node.get_logger().info("tf2_ros is not installed: poses are taken from the topic `pose`")
-        else:
-            self._buffer = tf2_ros.Buffer()
-            self._listener = tf2_ros.TransformListener(self._buffer, node)
-            self._error = tf2_ros.TransformException
-            self.state = "tf"
+        self._transforms = open_transforms(node)
+        self._source = "topic pose" if self._transforms is None else f"tf ({self._transforms.name})"
+        self.state = self._source
+        if self._transforms is None:
+            node.get_logger().info("tf2_msgs is not installed: poses are taken from the topic `pose`")
         node.subscription(PoseStamped, "pose", self._on_pose, qos.RESULT)
 
     def _on_pose(self, message: Any) -> None:
@@ -85,16 +81,19 @@ class Poses:
 
     def at(self, stamp: int, frame_id: str) -> Pose | None:
         """Pose at a time, None if it is not known."""
-        if self._buffer is not None and frame_id:
-            from rclpy.time import Time
-
+        if self._transforms is not None and frame_id:
             try:
-                found = self._buffer.lookup_transform(self._fixed, frame_id, Time(nanoseconds=stamp))
-            except self._error:
-                pass
+                found = self._transforms.lookup(self._fixed, frame_id, stamp, _POSE_SECONDS)
+            except InvalidInputError as error:
+                self.state = f"{self._source}: {error}"
             else:
-                place, turn = found.transform.translation, found.transform.rotation
-                return Pose(self._fixed, (place.x, place.y, place.z), (turn.x, turn.y, turn.z, turn.w))
+                self.state = self._source
+                return Pose(self._fixed, found.translation, found.rotation)
         if self._latest is not None and abs(self._latest[0] - stamp) <= _POSE_SECONDS * 1e9:
             return self._latest[1]
         return None
+
+    def close(self) -> None:
+        """Stop listening to tf."""
+        if self._transforms is not None:
+            self._transforms.close()

@@ -31,6 +31,7 @@ ROS_PACKAGES = {
     "sensor_msgs",
     "std_msgs",
     "std_srvs",
+    "tf2_msgs",
     "vision_msgs",
 }
 
@@ -145,4 +146,4 @@ def test_core_imports_no_ros():
 
 
 def test_environment_has_what_setup_promises():
-    assert find_spec("rclpy") and find_spec("imagebind_msgs") and find_spec("vision_msgs")
+    assert find_spec("rclpy") and find_spec("imagebind_msgs") and find_spec("vision_msgs") and find_spec("tf2_msgs")
