@@ -26,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the memory, or URL of a Qdrant server",
     )
     parser.add_argument(
+        "--journal",
+        type=Path,
+        metavar="FILE",
+        help="list of finished files, to go on from (default: in the memory's folder; with a URL: none)",
+    )
+    parser.add_argument(
         "--every",
         type=positive_float,
         default=1.0,
@@ -33,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="seconds between frames of a video or bag",
     )
     parser.add_argument("--robot", default="", metavar="NAME", help="written into every memory")
+    parser.add_argument(
+        "--pose-frame",
+        default="map",
+        metavar="FRAME",
+        help="fixed frame of the poses in bags that recorded tf (default: map)",
+    )
     parser.add_argument(
         "--ray",
         type=positive_int,
@@ -46,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from imagebind_node.memory.store import open_memory
+    from imagebind_node.retrieval.encode import IndexOptions
     from imagebind_node.retrieval.files import find_sources
     from imagebind_node.retrieval.job import JOURNAL, index_sources, local_worker
 
@@ -55,14 +68,17 @@ def run(args: argparse.Namespace) -> int:
             "nothing to index: no picture, video, sound, IMU table or bag under the paths"
         )
     encoder = load_model(args, None)
-    journal = None if "://" in args.memory or args.memory == ":memory:" else Path(args.memory) / JOURNAL
+    options = IndexOptions(args.every, args.robot, args.pose_frame)
+    journal = args.journal
+    if journal is None and "://" not in args.memory and args.memory != ":memory:":
+        journal = Path(args.memory) / JOURNAL
     if args.ray:
         from imagebind_node.retrieval.fleet import ray_worker
 
         model = {"name": args.model, "checkpoint": args.checkpoint, "precision": args.precision}
-        work = ray_worker(model, encoder.space.dim, workers=args.ray, every=args.every, robot=args.robot)
+        work = ray_worker(model, encoder.space.dim, options, workers=args.ray)
     else:
-        work = local_worker(encoder, every=args.every, robot=args.robot)
+        work = local_worker(encoder, options)
     with open_memory(args.memory, encoder.space) as store:
         with tqdm(total=len(sources), unit="file", disable=not sys.stderr.isatty(), leave=False) as bar:
             report = index_sources(

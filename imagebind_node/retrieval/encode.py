@@ -28,24 +28,46 @@ class Encoded:
     abstained: int
 
 
-def encode_source(source: Source, encoder: Encoder, *, every: float = 1.0, robot: str = "") -> Encoded:
+@dataclass(frozen=True)
+class IndexOptions:
+    """every: seconds between the frames of a video or bag; robot: written into every memory; pose_frame: fixed frame
+    of the poses that bags with tf give."""
+
+    every: float = 1.0
+    robot: str = ""
+    pose_frame: str = "map"
+
+
+DEFAULTS = IndexOptions()
+
+
+def encode_source(source: Source, encoder: Encoder, options: IndexOptions = DEFAULTS) -> Encoded:
     """Raises ImagebindNodeError if the source cannot be read. Modalities without a tower are left out."""
     moments: list[Moment] = []
     vectors: list[np.ndarray] = []
     abstained = 0
-    for piece, embedding in _embeddings(source, encoder, every):
+    for piece, embedding in _embeddings(source, encoder, options):
         if not embedding.vector.size:
             abstained += 1
             continue
         # Files were chosen by people, and a search only ranks them: weak ones are kept, and say so.
-        moments.append(Moment.of(embedding, weak=True, source=piece.name, media=piece.media, robot=robot))
+        moments.append(
+            Moment.of(
+                embedding,
+                weak=True,
+                source=piece.name,
+                media=piece.media,
+                robot=options.robot,
+                pose=piece.pose,
+            )
+        )
         vectors.append(embedding.vector)
     rows = np.stack(vectors) if vectors else np.zeros((0, encoder.space.dim), np.float32)
     return Encoded(moments, rows, abstained)
 
 
-def _embeddings(source: Source, encoder: Encoder, every: float) -> Iterator:
-    pieces = cut(source, encoder.window, every)
+def _embeddings(source: Source, encoder: Encoder, options: IndexOptions) -> Iterator:
+    pieces = cut(source, encoder.window, options.every, options.pose_frame)
     pieces = (piece for piece in pieces if piece.sample.modality in encoder.modalities)
     while batch := list(islice(pieces, _BATCH)):
         by_modality: dict[str, list[Piece]] = {}

@@ -12,7 +12,7 @@ import numpy as np
 
 from imagebind_node.errors import ImagebindNodeError, InvalidInputError, MissingDependencyError
 from imagebind_node.memory.moment import Moment
-from imagebind_node.retrieval.encode import Encoded, encode_source
+from imagebind_node.retrieval.encode import DEFAULTS, Encoded, IndexOptions, encode_source
 from imagebind_node.retrieval.files import Source
 from imagebind_node.retrieval.job import Result, Worker
 
@@ -20,14 +20,14 @@ from imagebind_node.retrieval.job import Result, Worker
 class EncodeSources:
     """Ray actor: batches of sources in, JSON moments and vectors out. `model`: arguments of load_encoder."""
 
-    def __init__(self, model: dict[str, Any], every: float, robot: str) -> None:
+    def __init__(self, model: dict[str, Any], options: IndexOptions) -> None:
         import torch
 
         from imagebind_node.encoders.base import load_encoder
 
         torch.set_num_threads(1)
         self._encoder = load_encoder(**model)
-        self._every, self._robot = every, robot
+        self._options = options
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list]:
         out: dict[str, list] = {"source": [], "moments": [], "vectors": [], "abstained": [], "error": []}
@@ -35,7 +35,7 @@ class EncodeSources:
             source = Source(**json.loads(text))
             moments, vectors, abstained, problem = "[]", b"", 0, ""
             try:
-                encoded = encode_source(source, self._encoder, every=self._every, robot=self._robot)
+                encoded = encode_source(source, self._encoder, self._options)
                 moments = json.dumps([moment.payload() for moment in encoded.moments])
                 vectors, abstained = encoded.vectors.tobytes(), encoded.abstained
             except ImagebindNodeError as error:
@@ -46,7 +46,7 @@ class EncodeSources:
 
 
 def ray_worker(
-    model: dict[str, Any], dim: int, *, workers: int = 2, every: float = 1.0, robot: str = ""
+    model: dict[str, Any], dim: int, options: IndexOptions = DEFAULTS, *, workers: int = 2
 ) -> Worker:
     """Encode on a Ray cluster: the one in RAY_ADDRESS, else `workers` processes of this machine.
 
@@ -78,7 +78,7 @@ def ray_worker(
             batch_size=1,
             num_cpus=1,
             compute=ray.data.ActorPoolStrategy(size=min(workers, len(rows))),
-            fn_constructor_kwargs={"model": model, "every": every, "robot": robot},
+            fn_constructor_kwargs={"model": model, "options": options},
         )
         for row in data.iter_rows():
             source = Source(**json.loads(row["source"]))

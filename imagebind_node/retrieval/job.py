@@ -6,11 +6,15 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imagebind_node.errors import ImagebindNodeError, InvalidInputError
 from imagebind_node.memory.store import MemoryStore
-from imagebind_node.retrieval.encode import Encoded
+from imagebind_node.retrieval.encode import DEFAULTS, Encoded, IndexOptions
 from imagebind_node.retrieval.files import Source
+
+if TYPE_CHECKING:
+    from imagebind_node.encoders.base import Encoder
 
 JOURNAL = "indexed.jsonl"
 Result = tuple[Source, Encoded | ImagebindNodeError]
@@ -30,14 +34,14 @@ class IndexReport:
     unreadable: list[tuple[str, str]] = field(default_factory=list)
 
 
-def local_worker(encoder: object, *, every: float = 1.0, robot: str = "") -> Worker:
+def local_worker(encoder: Encoder, options: IndexOptions = DEFAULTS) -> Worker:
     """Encode one source after the other in this process."""
     from imagebind_node.retrieval.encode import encode_source
 
     def work(sources: Sequence[Source]) -> Iterator[Result]:
         for source in sources:
             try:
-                yield source, encode_source(source, encoder, every=every, robot=robot)  # type: ignore[arg-type]
+                yield source, encode_source(source, encoder, options)
             except ImagebindNodeError as error:
                 yield source, error
 

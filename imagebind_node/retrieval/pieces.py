@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from imagebind_node.memory.moment import Pose
 from imagebind_node.retrieval.files import Source
 from imagebind_node.samples import AudioSample, ImageSample, ImuSample, Modality, Sample
 
@@ -12,21 +13,22 @@ from imagebind_node.samples import AudioSample, ImageSample, ImuSample, Modality
 @dataclass(frozen=True)
 class Piece:
     """sample with the stamp that the memory gets (window end for sound and IMU); name: path, with #t= seconds or
-    #topic= after it; media: path of a picture that shows it, empty if there is none."""
+    #topic= after it; media: path of a picture that shows it, empty if there is none; pose: of the sensor, if known."""
 
     sample: Sample
     name: str
     media: str = ""
+    pose: Pose | None = None
 
 
 Window = Callable[[Modality], float]
 
 
-def cut(source: Source, window: Window, every: float) -> Iterator[Piece]:
+def cut(source: Source, window: Window, every: float, pose_frame: str = "map") -> Iterator[Piece]:
     """Pieces of a source: a picture whole, a video every `every` s, sound and IMU in windows of the model.
 
-    Files carry the time of their last change plus the offset as stamp, bags the stamps of their messages. Raises
-    InvalidInputError or MissingDependencyError.
+    Files carry the time of their last change plus the offset as stamp, bags the stamps of their messages, and poses in
+    `pose_frame` if they recorded tf. Raises InvalidInputError or MissingDependencyError.
     """
     from imagebind_node.files import read_audio, read_image, read_imu
     from imagebind_node.formats.movie import read_frames
@@ -47,9 +49,12 @@ def cut(source: Source, window: Window, every: float) -> Iterator[Piece]:
         sample_imu = replace(read_imu(source.path), stamp=source.mtime)
         yield from imu_windows(sample_imu, window(Modality.IMU), source.path)
     else:
+        from imagebind_node.retrieval.bag_poses import BagPoses
         from imagebind_node.retrieval.bags import read_bag
 
-        yield from read_bag(source.path, window, every)
+        poses = BagPoses(source.path, pose_frame)
+        for piece in read_bag(source.path, window, every):
+            yield replace(piece, pose=poses.at(piece.sample.stamp, piece.sample.frame_id))
 
 
 def sound_windows(sample: AudioSample, window: float, name: str, separator: str = "#") -> Iterator[Piece]:

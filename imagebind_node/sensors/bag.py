@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from imagebind_node.sensors.bag_pictures import IMAGE, IMAGES, picture
 
 AUDIO, IMU, CAMERA_INFO = "imagebind_msgs/msg/Audio", "sensor_msgs/msg/Imu", "sensor_msgs/msg/CameraInfo"
 KINDS = (*IMAGES, AUDIO, IMU, CAMERA_INFO)
+TRANSFORMS = "tf2_msgs/msg/TFMessage"
 # For bags that do not carry their message definitions (SQLite bags of older distributions).
 AUDIO_DEFINITION = """
 std_msgs/Header header
@@ -98,13 +99,20 @@ class Recording:
 
     def messages(self) -> Iterator[Recorded]:
         """Raises InvalidInputError for a bag that is damaged, incomplete or has no topic for us."""
+        return self._read(self._wanted)
+
+    def of_kind(self, kind: str) -> Iterator[Recorded]:
+        """All messages of one type, such as TRANSFORMS; none if no topic has it. Raises as `messages`."""
+        return self._read(lambda connections: [c for c in connections if c.msgtype == kind])
+
+    def _read(self, choose: Callable[[list[Any]], list[Any]]) -> Iterator[Recorded]:
         from rosbags.highlevel import AnyReader
 
         try:
             with AnyReader([self.path], default_typestore=self._store) as reader:
-                wanted = self._wanted(reader.connections)
-                self.ignored = sorted({c.topic for c in reader.connections} - {c.topic for c in wanted})
-                for connection, time, raw in reader.messages(connections=wanted):
+                wanted = choose(reader.connections)
+                # Without connections the reader would give every message.
+                for connection, time, raw in reader.messages(connections=wanted) if wanted else ():
                     found = self._decode(connection, time, raw, reader.is2)
                     if found is not None:
                         yield found
@@ -114,12 +122,12 @@ class Recording:
             raise InvalidInputError(f"bag {self.path} is damaged or incomplete: {_reason(error)}") from error
 
     def _wanted(self, connections: list[Any]) -> list[Any]:
+        wanted = [c for c in connections if (c.topic in self._topics if self._topics else c.msgtype in KINDS)]
+        self.ignored = sorted({c.topic for c in connections} - {c.topic for c in wanted})
         if not self._topics:
-            wanted = [c for c in connections if c.msgtype in KINDS]
             if not wanted:
                 raise InvalidInputError(f"bag {self.path} has no picture, sound or IMU topic")
             return wanted
-        wanted = [c for c in connections if c.topic in self._topics]
         missing = self._topics - {c.topic for c in wanted}
         if missing:
             there = ", ".join(sorted({f"{c.topic} ({c.msgtype})" for c in connections})) or "none"

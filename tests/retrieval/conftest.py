@@ -48,7 +48,10 @@ def write_video(path: Path) -> None:
 
 
 def write_bag(path: Path) -> None:
-    """2 s: camera at 5 Hz, sound in 0.1 s blocks with one lost block, IMU at 100 Hz, and text nobody can index."""
+    """2 s: camera at 5 Hz, sound in 0.1 s blocks with one lost block, IMU at 100 Hz, and text nobody can index.
+
+    The robot drives east at 1 m/s from x = 3 m; its camera looks on from 0.5 m above, its microphone has no place.
+    """
     from rosbags.rosbag2 import StoragePlugin, Writer
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
@@ -73,6 +76,8 @@ def write_bag(path: Path) -> None:
             "audio": "imagebind_msgs/msg/Audio",
             "imu/data": "sensor_msgs/msg/Imu",
             "chatter": "std_msgs/msg/String",
+            "tf": "tf2_msgs/msg/TFMessage",
+            "tf_static": "tf2_msgs/msg/TFMessage",
         }
         topics = {
             name: writer.add_connection(f"/{name}", kind, typestore=store) for name, kind in names.items()
@@ -110,3 +115,15 @@ def write_bag(path: Path) -> None:
             )
             write("imu/data", at, imu)
         write("chatter", 0, types["std_msgs/msg/String"]("hello"))
+
+        def transform(at: int, parent: str, child: str, x: float, z: float, w: float = 1.0) -> object:
+            pose = types["geometry_msgs/msg/Transform"](vector(x, 0.0, z), quaternion(0.0, 0.0, 0.0, w))
+            return types["geometry_msgs/msg/TransformStamped"](header(at, parent), child, pose)
+
+        tree = types["tf2_msgs/msg/TFMessage"]
+        for i in range(21):
+            at = i * 100_000_000
+            write("tf", at, tree([transform(at, "map", "base_link", 3.0 + i * 0.1, 0.0)]))
+        # One that no robot can have, which must not take the others with it.
+        broken = transform(0, "map", "camera", 0.0, 0.0, w=0.0)
+        write("tf_static", 2 * 10**9, tree([broken, transform(0, "base_link", "camera", 0.0, 0.5)]))

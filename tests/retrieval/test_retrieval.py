@@ -72,6 +72,20 @@ def test_bag_gives_pictures_sound_and_motion_with_their_stamps(album: Path) -> N
     assert by_modality[Modality.IMU][-1].sample.stamp == START * 10**9 + 1_990_000_000
 
 
+def test_what_a_bag_shows_has_the_pose_that_its_tf_tells(album: Path) -> None:
+    source = find_sources([album / "monday"])[0][0]
+    pieces = list(cut(source, lambda modality: 0.5, 0.5))
+    seen = [p for p in pieces if p.sample.modality is Modality.VISION]
+    for piece in seen:
+        assert piece.pose.frame_id == "map"
+        seconds = (piece.sample.stamp - START * 10**9) / 1e9
+        np.testing.assert_allclose(piece.pose.position, (3.0 + seconds, 0.0, 0.5), atol=1e-6)
+    assert len(seen) == 4
+    assert all(p.pose is None for p in pieces if p.sample.modality is Modality.AUDIO)
+    elsewhere = list(cut(source, lambda modality: 0.5, 0.5, "odom"))
+    assert all(piece.pose is None for piece in elsewhere)
+
+
 def test_index_is_resumable_and_reports_what_it_cannot_read(
     album: Path, tmp_path: Path, encoder: Encoder
 ) -> None:
@@ -123,6 +137,15 @@ def test_command_line_indexes_and_retrieves(
     results = json.loads(capsys.readouterr().out)["results"]
     assert "cow" in results[0]["input"]
     assert results[0]["cosine"] >= results[-1]["cosine"]
+    where = ["--near", "4,0,0.5,0.3", "--modality", "vision"]
+    assert main(["retrieve", "text:meadow", "--among", memory, *where, "--json"]) == 0
+    near = json.loads(capsys.readouterr().out)["results"]
+    assert [Path(result["input"]).name for result in near] == ["image_raw"]
+    assert (near[0]["position"], near[0]["position_frame"]) == ([4.0, 0.0, 0.5], "map")
+    assert main(["retrieve", "text:meadow", "--among", memory, "--near", "4,0,0.5,0.3,odom", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["results"] == []
+    assert main(["retrieve", "text:meadow", "--among", memory, "--near", "4,0,nowhere"]) == 2
+    assert "X,Y,Z,RADIUS" in capsys.readouterr().err
     query = "text:cow + 0.5 * text:dog"
     assert main(["retrieve", query, "--among", memory, "--spherical", "--since", "2001-01-01", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
