@@ -14,13 +14,14 @@ from imagebind_node.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from imagebind_node.memory.filters import Place
+    from imagebind_node.memory.moment import Hit
     from imagebind_node.query import Query
     from imagebind_node.samples import Modality
 
 
 def is_memory(among: str) -> bool:
     """True for a folder made by `index` or the memory node, and for a URL."""
-    return among.startswith(("http://", "https://", "grpc://")) or (Path(among) / "memory.json").is_file()
+    return among.startswith(("http://", "https://")) or (Path(among) / "memory.json").is_file()
 
 
 def add_filter_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,21 @@ def add_filter_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--since", type=parse_time, metavar="TIME", help="ISO 8601 date and time, or seconds")
     group.add_argument("--until", type=parse_time, metavar="TIME", help="as --since")
     group.add_argument(
-        "--near", metavar="X,Y,Z,RADIUS", help="only moments within RADIUS metres in frame map"
+        "--near",
+        metavar="X,Y,Z,RADIUS[,FRAME]",
+        help="only moments within RADIUS metres of a place in FRAME (default: map)",
+    )
+
+    group.add_argument(
+        "--newest",
+        action="store_true",
+        help="newest first among those that fit: when was it last?",
+    )
+    group.add_argument(
+        "--min-cosine",
+        type=float,
+        metavar="C",
+        help="what fits (default with --newest: 0.8 of the best cosine)",
     )
 
 
@@ -59,6 +74,7 @@ def retrieve_from_memory(args: argparse.Namespace, query: Query, wanted: Modalit
 
     from imagebind_node.arithmetic import contributions
     from imagebind_node.memory.filters import MemoryFilter
+    from imagebind_node.memory.recency import search_newest
     from imagebind_node.memory.store import open_memory
 
     where = MemoryFilter(
@@ -76,7 +92,11 @@ def retrieve_from_memory(args: argparse.Namespace, query: Query, wanted: Modalit
         )
     with open_memory(args.among, encoder.space) as store:
         total = store.count(where)
-        hits = store.search(target, args.top, where, with_vectors=True)
+        if args.newest:
+            hits = search_newest(store, target, args.top, where, floor=args.min_cosine, with_vectors=True)
+        else:
+            hits = store.search(target, args.top, where, with_vectors=True)
+            hits = [hit for hit in hits if args.min_cosine is None or hit.score >= args.min_cosine]
     vectors = (
         np.stack([hit.vector for hit in hits if hit.vector is not None])
         if hits
@@ -107,6 +127,7 @@ def retrieve_from_memory(args: argparse.Namespace, query: Query, wanted: Modalit
                     "labels": [{"name": name, "score": score} for name, score in hit.moment.labels],
                     "media": hit.moment.media,
                     "position": None if hit.moment.pose is None else hit.moment.pose.position,
+                    "position_frame": None if hit.moment.pose is None else hit.moment.pose.frame_id,
                 }
                 for hit, share in zip(hits, shares)
             ],
@@ -116,10 +137,10 @@ def retrieve_from_memory(args: argparse.Namespace, query: Query, wanted: Modalit
     if target.abstained:
         print("the query abstained (too little evidence): do not trust this order")
     rows = [
-        (i + 1, hit.score, _when(hit.moment.stamp), hit.moment.modality.value, hit.moment.source)
+        (i + 1, hit.score, _when(hit.moment.stamp), hit.moment.modality.value, _where(hit), hit.moment.source)
         for i, hit in enumerate(hits)
     ]
-    print_table(("rank", "cosine", "time (UTC)", "modality", "source"), rows)
+    print_table(("rank", "cosine", "time (UTC)", "modality", "place (m)", "source"), rows)
     return 0
 
 
@@ -129,10 +150,21 @@ def _place(text: str | None) -> Place | None:
     if text is None:
         return None
     try:
-        x, y, z, radius = map(float, text.split(","))
+        *numbers, frame = text.split(",") if text.count(",") > 3 else (*text.split(","), "map")
+        x, y, z, radius = map(float, numbers)
     except ValueError:
-        raise InvalidInputError(f"--near {text!r}: write X,Y,Z,RADIUS in metres, such as 1,2,0,5") from None
-    return Place((x, y, z), radius)
+        raise InvalidInputError(
+            f"--near {text!r}: write X,Y,Z,RADIUS in metres and a frame if it is not map, such as 1,2,0,5,odom"
+        ) from None
+    return Place((x, y, z), radius, frame.strip())
+
+
+def _where(hit: Hit) -> str:
+    pose = hit.moment.pose
+    if pose is None:
+        return "-"
+    x, y, z = pose.position
+    return f"{x:.1f}, {y:.1f}, {z:.1f} {pose.frame_id}"
 
 
 def _when(stamp: int) -> str:

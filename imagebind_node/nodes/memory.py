@@ -169,6 +169,8 @@ class MemoryNode(ManagedNode):
             self._requests.close()
         if self._scheduler is not None:
             self._scheduler.stop()
+        if self._poses is not None:
+            self._poses.close()
         self._writer = self._scheduler = self._requests = self._pictures = self._poses = None
 
     def cleanup(self) -> None:
@@ -204,9 +206,7 @@ class MemoryNode(ManagedNode):
             query = terms[0]
         else:
             query = (combine_spherical if request.spherical else combine)(terms, weights)
-        limit = request.limit or 10
-        store = self._memory.store
-        hits = store.search(query, limit, filter_of(request.filter), with_vectors=True)
+        hits = self._find(query, request)
         if hits:
             shares = contributions(
                 terms, query, np.stack([hit.vector for hit in hits if hit.vector is not None])
@@ -216,6 +216,16 @@ class MemoryNode(ManagedNode):
                 for hit, share in zip(hits, shares)
             ]
         self._search_times.add(time.perf_counter() - began)
+
+    def _find(self, query: Any, request: Any) -> list[Any]:
+        from imagebind_node.memory.recency import search_newest
+
+        limit, where, store = request.limit or 10, filter_of(request.filter), self._memory.store
+        floor = float(request.min_score) or None
+        if request.newest_first:
+            return search_newest(store, query, limit, where, floor=floor, with_vectors=True)
+        hits = store.search(query, limit, where, with_vectors=True)
+        return hits if floor is None else [hit for hit in hits if hit.score >= floor]
 
     def _forget(self, request: Any, response: Any) -> None:
         if request.ids:

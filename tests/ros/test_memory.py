@@ -118,6 +118,12 @@ def test_sums_differences_vectors_and_filters(graph, filled, model) -> None:
     assert len(turned.results[0].contributions) == 2
     round_trip = search(graph, words("cow"), words("dog"), weights=[1.0, 0.5], spherical=True)
     assert round_trip.success
+    last = search(graph, words("dog"), newest_first=True, min_score=-1.0)
+    assert [result.header.stamp.sec for result in last.results] == [1_700_000_020, 1_700_000_010]
+    assert [r.header.stamp.sec for r in search(graph, words("dog"), newest_first=True).results] == [
+        1_700_000_010
+    ], "the cow does not sound like a dog"
+    assert search(graph, words("dog"), min_score=0.999).results == []
     request = Search.Request(terms=[words("dog")])
     request.filter.since = Time(sec=1_700_000_015)
     only = graph.call(Search, "memory/search", request)
