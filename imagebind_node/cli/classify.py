@@ -3,6 +3,8 @@
 The probabilities are softmax(cosine / temperature) over the labels given, so they say which label fits best, not
 whether any fits; a class set with `unknown_cosine` also has "unknown".
 
+With --few-shot the classes were learnt from examples, by `imagebind-node learn`.
+
 examples:
   imagebind-node classify bark.wav --labels dog,cat,train
   imagebind-node classify kitchen.jpg --class-set config/class_sets/home.yaml --top 3
@@ -21,7 +23,8 @@ from imagebind_node.errors import InvalidInputError
 from imagebind_node.samples import Modality
 
 if TYPE_CHECKING:
-    from imagebind_node.recognition import ClassSet
+    from imagebind_node.recognition import ClassSet, ZeroShotClassifier
+    from imagebind_node.recognition.few_shot import FewShotClassifier
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--class-set", type=Path, metavar="FILE", help="labels with synonyms and prompts, YAML"
     )
+    group.add_argument("--few-shot", type=Path, metavar="FILE.npz", help="classes saved by `learn`")
     parser.add_argument(
         "--prompt",
         action="append",
@@ -48,15 +52,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from imagebind_node.query import parse_query
-    from imagebind_node.recognition import ZeroShotClassifier
+    from imagebind_node.recognition import ClassSet, ZeroShotClassifier
     from imagebind_node.recognition.zero_shot import DEFAULT_TEMPERATURE, text_encoder
 
-    class_set = _class_set(args)
+    classes = _classes(args)
     inputs = [parse_query(text) for text in args.inputs]
-    modalities = frozenset([Modality.TEXT]).union(*(query.modalities for query in inputs))
-    encoder = load_model(args, modalities)
-    classifier = ZeroShotClassifier(class_set, encoder.space, text_encoder(encoder))
-    top = args.top or len(class_set.labels) + 1
+    named = isinstance(classes, ClassSet)
+    towers = frozenset([Modality.TEXT] if named else []).union(*(query.modalities for query in inputs))
+    encoder = load_model(args, towers)
+    classifier: FewShotClassifier | ZeroShotClassifier
+    if isinstance(classes, ClassSet):
+        classifier = ZeroShotClassifier(classes, encoder.space, text_encoder(encoder))
+        temperature = classes.temperature or DEFAULT_TEMPERATURE
+    else:
+        classifier, temperature = classes, None
+    top = args.top or len(classes.labels) + 1
     results = []
     for text, query in zip(args.inputs, inputs):
         found = classifier.recognise(query.embed(encoder), top)
@@ -66,21 +76,27 @@ def run(args: argparse.Namespace) -> int:
         ]
         results.append({"input": text, "abstained": found.abstained, "labels": ranked})
     if args.json:
-        temperature = class_set.temperature or DEFAULT_TEMPERATURE
         print_json("classify", model=encoder.name, temperature=temperature, results=results)
         return 0
     for result in results:
         print(result["input"] + (" (abstained: too little evidence)" if result["abstained"] else ""))
-        rows = [(f"  {r['label']}", r["probability"], r["cosine"]) for r in result["labels"]]
-        print_table(("  label", "probability", "cosine"), rows)
+        # Classes that were learnt have no cosines: the column is left out.
+        width = 3 if named else 2
+        rows = [(f"  {r['label']}", r["probability"], r["cosine"])[:width] for r in result["labels"]]
+        print_table(("  label", "probability", "cosine")[:width], rows)
     return 0
 
 
-def _class_set(args: argparse.Namespace) -> ClassSet:
+def _classes(args: argparse.Namespace) -> ClassSet | FewShotClassifier:
     from imagebind_node.recognition import read_class_set
     from imagebind_node.recognition.class_set import from_labels
+    from imagebind_node.recognition.few_shot import load_few_shot
     from imagebind_node.recognition.prompts import check_templates
 
+    if args.few_shot is not None:
+        if args.prompt or args.temperature:
+            raise InvalidInputError("--prompt and --temperature are for names of classes, not for --few-shot")
+        return load_few_shot(args.few_shot)
     if args.class_set is not None:
         class_set = read_class_set(args.class_set)
     else:

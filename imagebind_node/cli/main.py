@@ -23,6 +23,8 @@ COMMANDS = {
     "embed": "embeddings of files and words",
     "similarity": "cosine matrix of inputs of any modality",
     "classify": "zero-shot recognition among your own labels",
+    "learn": "classes from a few examples each",
+    "calibrate": "probabilities and the unknown class, fitted to labelled files",
     "retrieve": "find the files that fit a query of any modality",
     "index": "remember what folders, videos, sounds and bags hold",
     "memory": "look into a memory, upload it to a fleet's, forget",

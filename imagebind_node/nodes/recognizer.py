@@ -8,8 +8,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from imagebind_node.errors import InvalidInputError
 from imagebind_node.nodes import qos
 from imagebind_node.nodes.base import ManagedNode
 from imagebind_node.nodes.conversions import embedding
@@ -27,6 +29,9 @@ SETTINGS = [
         "",
         "YAML file with the classes; empty: the set `home` that comes with the package.",
         path=READ,
+    ),
+    Setting(
+        "few_shot", "", "Classes saved by `imagebind-node learn`, instead of a class set; no model is loaded."
     ),
     Setting(
         "recognized",
@@ -52,6 +57,7 @@ class RecognizerNode(ManagedNode):
     def __init__(self, name: str = "recognizer", **options: Any) -> None:
         super().__init__(name, SETTINGS, **options)
         self._classifier: Any = None
+        self._class_set = ""
         self._outputs: dict[str, Any] = {}
         self._classifications: dict[str, Any] = {}
         self._last: dict[str, int] = {}
@@ -60,19 +66,32 @@ class RecognizerNode(ManagedNode):
     def configure(self) -> None:
         from imagebind_msgs.msg import Labels
 
-        from imagebind_node.recognition.class_set import bundled_class_set, read_class_set
-        from imagebind_node.recognition.zero_shot import ZeroShotClassifier, text_encoder
-        from imagebind_node.samples import parse_modality
-
-        encoder = load_model(self.settings)
-        path = self.settings["class_set"] or bundled_class_set("home")
-        self._classifier = ZeroShotClassifier(read_class_set(path), encoder.space, text_encoder(encoder))
+        self._load_classes()
         for modality in self.settings["recognized"]:
-            self._classifier.rows(parse_modality(modality))
             self._outputs[modality] = self.publisher(Labels, f"labels/{modality}", qos.RESULT)
             self._rates[modality] = RateMeter()
             self._add_classification(modality)
         self.diagnostics.add("recognition", self._report)
+
+    def _load_classes(self) -> None:
+        if self.settings["few_shot"]:
+            from imagebind_node.recognition.few_shot import load_few_shot
+
+            if self.settings["class_set"]:
+                raise InvalidInputError("class_set and few_shot are both given: choose one")
+            self._classifier = load_few_shot(self.settings["few_shot"])
+            self._class_set = Path(self.settings["few_shot"]).stem
+            return
+        from imagebind_node.recognition.class_set import bundled_class_set, read_class_set
+        from imagebind_node.recognition.zero_shot import ZeroShotClassifier, text_encoder
+        from imagebind_node.samples import parse_modality
+
+        class_set = read_class_set(self.settings["class_set"] or bundled_class_set("home"))
+        encoder = load_model(self.settings)
+        self._classifier = ZeroShotClassifier(class_set, encoder.space, text_encoder(encoder))
+        self._class_set = class_set.name
+        for modality in self.settings["recognized"]:
+            self._classifier.rows(parse_modality(modality))
 
     def _add_classification(self, modality: str) -> None:
         try:
@@ -103,7 +122,7 @@ class RecognizerNode(ManagedNode):
             Labels(
                 header=message.header,
                 modality=modality,
-                class_set=self._classifier.class_set.name,
+                class_set=self._class_set,
                 labels=list(found.labels),
                 probabilities=list(found.probabilities),
                 abstained=found.abstained,
@@ -121,7 +140,7 @@ class RecognizerNode(ManagedNode):
 
     def _report(self) -> Report:
         values = {f"{modality} rate (Hz)": rate.rate() for modality, rate in self._rates.items()}
-        return Report(OK, f"class set {self._classifier.class_set.name}", values)
+        return Report(OK, f"class set {self._class_set}", values)
 
 
 def _classification(header: Any, found: Any) -> Any:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from imagebind_node.embedding import Embedding
 from imagebind_node.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from imagebind_node.recognition.zero_shot import ZeroShotClassifier
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -53,6 +61,56 @@ def expected_calibration_error(shares: np.ndarray, labels: np.ndarray, bins: int
         if inside.any():
             error += inside.mean() * abs(confidence[inside].mean() - right[inside].mean())
     return float(error)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """temperature and, if other inputs were given, unknown_cosine for a class set; accuracy of the examples;
+    error_before, error_after: calibration error with the old temperature, and with one fitted to the other half."""
+
+    temperature: float
+    unknown_cosine: float | None
+    accuracy: float
+    error_before: float
+    error_after: float
+
+
+def calibrate(
+    classifier: ZeroShotClassifier,
+    embeddings: Sequence[Embedding],
+    labels: Sequence[str],
+    others: Sequence[Embedding] = (),
+) -> Calibration:
+    """Fit a classifier's temperature to labelled embeddings, and its unknown level to `others`, of none of its classes.
+
+    Embeddings may be of several modalities. Raises InvalidInputError for a label that is no class, or fewer than 4.
+    """
+    names = classifier.class_set.labels
+    strange = sorted(set(labels) - set(names))
+    if strange or len(labels) < 4:
+        raise InvalidInputError(
+            f"{strange[0]!r} is none of the classes: {', '.join(names[:10])}"
+            if strange
+            else f"calibration needs at least 4 examples, got {len(labels)}"
+        )
+    cosines = np.concatenate([classifier.cosines([embedding]) for embedding in embeddings])
+    index = np.array([names.index(label) for label in labels])
+    # Examples come in order of their class: alternate ones are two halves with all classes.
+    halves = np.arange(len(index)) % 2
+    shares = np.empty(cosines.shape)
+    for half in (0, 1):
+        here = halves == half
+        shares[here] = softmax(
+            cosines[here].astype(np.float64) / fit_temperature(cosines[~here], index[~here])
+        )
+    best = [float(classifier.cosines([embedding]).max()) for embedding in others]
+    return Calibration(
+        temperature=fit_temperature(cosines, index),
+        unknown_cosine=fit_unknown(cosines.max(1), np.array(best)) if best else None,
+        accuracy=float((cosines.argmax(1) == index).mean()),
+        error_before=expected_calibration_error(classifier.probabilities(cosines)[:, : len(names)], index),
+        error_after=expected_calibration_error(shares, index),
+    )
 
 
 def _checked(values: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -107,6 +107,23 @@ def read_class_set(path: str | Path) -> ClassSet:
     )
 
 
+def write_class_set(class_set: ClassSet, path: Path) -> None:
+    """Write what `read_class_set` reads. Raises InvalidInputError if the file cannot be written."""
+    document: dict[str, Any] = {
+        "name": class_set.name,
+        "classes": {label: list(names) for label, names in class_set.classes.items()},
+    }
+    if class_set.templates:
+        document["templates"] = {m.value: list(lines) for m, lines in class_set.templates.items()}
+    for key in ("temperature", "unknown_cosine"):
+        if getattr(class_set, key) is not None:
+            document[key] = float(getattr(class_set, key))
+    try:
+        path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    except OSError as error:
+        raise InvalidInputError(f"cannot write class set {path}: {error.strerror}") from error
+
+
 def _classes(entries: Any, path: Path) -> dict[str, tuple[str, ...]]:
     if isinstance(entries, list):
         entries = {entry: entry for entry in map(str, entries)}

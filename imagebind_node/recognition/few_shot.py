@@ -17,6 +17,7 @@ from imagebind_node.errors import InvalidInputError, MissingDependencyError
 from imagebind_node.formats.arrays import ARRAY_BYTES, load_npz
 from imagebind_node.formats.bounded import decoding, read_bytes
 from imagebind_node.recognition.calibration import softmax
+from imagebind_node.recognition.zero_shot import Recognition
 
 
 class FewShotClassifier(ABC):
@@ -35,6 +36,20 @@ class FewShotClassifier(ABC):
         """Float64 (N, C), rows sum to 1, in the order of `labels`."""
         self.space.require_same(embeddings[0].space)
         return softmax(stack(embeddings).astype(np.float64) @ self._weights.T + self._biases)
+
+    def recognise(self, embedding: Embedding, top: int = 5) -> Recognition:
+        """The `top` most likely classes; their cosines are NaN. Without a vector there are none, and it abstains."""
+        if embedding.vector.size == 0:
+            self.space.require_same(embedding.space)
+            return Recognition((), (), (), abstained=True)
+        shares = self.probabilities([embedding])[0]
+        order = np.argsort(-shares, kind="stable")[:top]
+        return Recognition(
+            labels=tuple(self.labels[i] for i in order),
+            probabilities=tuple(float(shares[i]) for i in order),
+            cosines=(float("nan"),) * len(order),
+            abstained=embedding.abstained,
+        )
 
     def predict(self, embeddings: Sequence[Embedding]) -> list[str]:
         """The likeliest label of each."""
