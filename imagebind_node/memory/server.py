@@ -58,11 +58,18 @@ class ServerStore(MemoryStore):
         self.space = space
         self.collection = collection_name(space)
         self.url = url
-        self._client = (
-            QdrantClient(":memory:")
-            if url == ":memory:"
-            else QdrantClient(url=url, api_key=os.environ.get(KEY_VARIABLE), timeout=int(timeout))
-        )
+        key = os.environ.get(KEY_VARIABLE)
+        try:
+            # A server that is not there is told by the first request, in one line; the check would add another.
+            self._client = (
+                QdrantClient(":memory:")
+                if url == ":memory:"
+                else QdrantClient(url=url, api_key=key, timeout=int(timeout), check_compatibility=False)
+            )
+        except (ValueError, AttributeError) as error:
+            raise InvalidInputError(
+                f"{url!r} is no URL of a Qdrant server: write http://HOST:6333"
+            ) from error
         with _Translated(url):
             self._prepare(shards, replicas)
 

@@ -127,7 +127,7 @@ def open_memory(location: str | Path, space: Space, **options: Any) -> MemorySto
     Raises MissingDependencyError naming the extra if the database is not installed, InvalidInputError if the
     folder belongs to another space or another process has it open.
     """
-    if str(location) == ":memory:" or str(location).startswith(("http://", "https://", "grpc://")):
+    if str(location) == ":memory:" or "://" in str(location):
         from imagebind_node.memory.server import ServerStore
 
         return ServerStore(str(location), space, **options)
