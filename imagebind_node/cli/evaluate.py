@@ -62,11 +62,16 @@ def _retrieval(args: argparse.Namespace) -> int:
         key=lambda name: int(name.rpartition("_")[2]),
     )
     rows = [
-        (direction.replace("_", " "), *(_share(found[rank]) for rank in ranks), found["median_rank"])
+        (
+            direction.replace("_", " "),
+            *(_share(found[rank]) for rank in ranks),
+            _share(found["mean_average_precision"]),
+            found["median_rank"],
+        )
         for direction, found in report["directions"].items()
     ]
     headers = [f"R@{rank.rpartition('_')[2]}" for rank in ranks]
-    print_table(("direction", *headers, "median rank"), rows)
+    print_table(("direction", *headers, "mAP", "median rank"), rows)
     print(
         ", ".join(f"{100 * share:.1f} % of {name} abstained" for name, share in report["abstained"].items())
     )

@@ -49,9 +49,7 @@ def _zero_shot(args: argparse.Namespace) -> int:
     names = {"top_1": "top-1", "top_5": "top-5", "mean_average_precision": "mAP"}
     rows = [(label, *_row(report[name])) for name, label in names.items() if name in report]
     print_table(("%", "value", "95 % interval", "chance"), rows)
-    paper = report["paper"]
-    if paper:
-        print(f"ImageBind's authors report on {paper['name']}: {paper['value']}")
+    _print_paper(report)
     _print_unreadable(report)
     return 0
 
@@ -73,6 +71,7 @@ def _captions(args: argparse.Namespace) -> int:
     rows = [(f"R@{k}", *_row(report[f"recall_at_{k}"])) for k in (1, 5, 10)]
     print_table(("%", "value", "95 % interval", "chance"), rows)
     print(f"median rank {report['median_rank']:.0f}")
+    _print_paper(report)
     _print_unreadable(report)
     return 0
 
@@ -81,6 +80,13 @@ def _row(found: dict[str, Any]) -> tuple[str, str, str]:
     low, high = found["ci95"]
     value, chance = f"{100 * found['value']:.1f}", f"{100 * found['chance']:.1f}"
     return value, f"{100 * low:.1f} to {100 * high:.1f}", chance
+
+
+def _print_paper(report: dict[str, Any]) -> None:
+    paper = report["paper"]
+    if paper:
+        metric = paper["metric"].replace("_", " ")
+        print(f"ImageBind's authors report on {paper['name']}: {metric} {paper['value']}")
 
 
 def _print_unreadable(report: dict[str, Any]) -> None:

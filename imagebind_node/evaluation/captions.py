@@ -10,6 +10,7 @@ import numpy as np
 from imagebind_node.encoders.base import Encoder
 from imagebind_node.errors import ImagebindNodeError, InvalidInputError
 from imagebind_node.evaluation.datasets.base import CaptionedItem
+from imagebind_node.evaluation.paper import REPORTED
 from imagebind_node.evaluation.statistics import proportion
 from imagebind_node.recognition.zero_shot import text_encoder
 from imagebind_node.samples import Modality
@@ -27,7 +28,8 @@ def evaluate_captions(
     """Recall at 1, 5 and 10 with 95 % intervals and chance, and the median rank of the right clip.
 
     Returns {"dataset", "clips", "captions", "recall_at_k": {"value", "ci95", "n", "chance"}, "median_rank",
-    "unreadable": [{"input", "reason"}]}. Clips without a vector (silence) come last for every caption.
+    "unreadable": [{"input", "reason"}], "paper": what ImageBind's authors report, or None}. Clips
+    without a vector (silence) come last for every caption.
     """
     rows: list[np.ndarray] = []
     captions: list[str] = []
@@ -59,4 +61,5 @@ def evaluate_captions(
         **report,
         "median_rank": float(np.median(rank) + 1),
         "unreadable": unreadable,
+        "paper": REPORTED.get(name),
     }

@@ -12,7 +12,12 @@ import numpy as np
 from imagebind_node.embedding import Embedding
 from imagebind_node.encoders.base import Encoder
 from imagebind_node.evaluation.listing import for_entry, read_list
-from imagebind_node.evaluation.statistics import chance_recall, proportion
+from imagebind_node.evaluation.statistics import (
+    bootstrap,
+    chance_average_precision,
+    chance_recall,
+    proportion,
+)
 from imagebind_node.samples import Modality
 
 RANKS = (1, 5, 10)
@@ -27,8 +32,9 @@ def evaluate_retrieval(encoder: Encoder, pairs_json: str | Path) -> dict[str, An
     Where entries have a "kind", `same_kind` counts every answer of the query's kind as right, too.
 
     Returns {"n", "directions": {"audio_to_vision": {"recall_at_1": {"value", "ci95", "n", "chance"}, ...,
-    "median_rank"}}, "abstained": {modality: share}, "encode_ms": {modality: median}}. An abstained query still
-    counts, with the vector it has. Raises InvalidInputError naming the entry that cannot be read.
+    "mean_average_precision" (the same fields), "median_rank"}}, "abstained": {modality: share}, "encode_ms":
+    {modality: median}}. An abstained query still counts, with the vector it has. Raises InvalidInputError naming the
+    entry that cannot be read.
     """
     path = Path(pairs_json)
     loaded = [modality for modality in _FIELDS if modality in encoder.modalities]
@@ -96,11 +102,19 @@ def _equal(values: list[str]) -> np.ndarray:
 
 
 def _recalls(similarity: np.ndarray, right: np.ndarray) -> dict[str, Any]:
-    order = np.argsort(-similarity, axis=1, kind="stable")
-    first = np.take_along_axis(right, order, 1).argmax(1)
+    hits = np.take_along_axis(right, np.argsort(-similarity, axis=1, kind="stable"), 1)
+    first = hits.argmax(1)
     result: dict[str, Any] = {}
     for rank in RANKS:
         chance = chance_recall(right.sum(1), len(right), rank)
         result[f"recall_at_{rank}"] = proportion(first < rank) | {"chance": chance}
+    precision = np.cumsum(hits, 1) / np.arange(1, hits.shape[1] + 1)
+    average = (precision * hits).sum(1) / hits.sum(1)
+    result["mean_average_precision"] = {
+        "value": float(average.mean()),
+        "ci95": list(bootstrap(lambda index: float(average[index].mean()), len(average))),
+        "n": len(average),
+        "chance": chance_average_precision(right.sum(1), len(right)),
+    }
     result["median_rank"] = float(np.median(first) + 1)
     return result

@@ -43,6 +43,13 @@ def chance_recall(relevant: np.ndarray, gallery: int, k: int) -> float:
     return float(np.mean([1 - comb(gallery - int(r), min(k, gallery)) / total for r in relevant]))
 
 
+def chance_average_precision(relevant: np.ndarray, gallery: int) -> float:
+    """Expected average precision of a random order; `relevant`: number of right answers of each query."""
+    rank = np.arange(1, gallery + 1)
+    others = (np.asarray(relevant, np.float64)[:, None] - 1) / max(gallery - 1, 1)
+    return float(((1 + (rank - 1) * others) / rank).mean())
+
+
 def average_precision(scores: np.ndarray, correct: np.ndarray, positives: int) -> float:
     """Area under the interpolated precision-recall curve; `positives`: number of things to be found."""
     if positives == 0 or not len(scores):

@@ -13,6 +13,7 @@ from imagebind_node.evaluation import evaluate_retrieval
 from imagebind_node.evaluation.statistics import (
     average_precision,
     bootstrap,
+    chance_average_precision,
     chance_recall,
     proportion,
     wilson,
@@ -45,6 +46,9 @@ def test_recall_chance_and_interval(encoder, pairs):
     assert first["ci95"][0] < first["value"] <= first["ci95"][1]
     assert report["directions"]["audio_to_text"]["recall_at_5"]["chance"] == 1.0
     assert report["directions"]["audio_to_text"]["median_rank"] == 1
+    precision = report["directions"]["audio_to_text"]["mean_average_precision"]
+    assert precision["value"] == 1.0 and precision["ci95"] == [1.0, 1.0]
+    assert precision["chance"] == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
     assert report["abstained"]["audio"] == 0 and report["encode_ms"]["audio"] > 0
     json.dumps(report)
 
@@ -102,6 +106,18 @@ def test_wilson_is_the_published_interval():
 def test_chance_of_recall():
     assert chance_recall(np.array([1, 2]), 4, 2) == pytest.approx((2 / 4 + 5 / 6) / 2)
     assert chance_recall(np.array([1]), 3, 10) == 1.0
+
+
+def test_chance_of_average_precision():
+    rng = np.random.default_rng(0)
+    right = np.arange(7) < np.array([1, 3])[:, None]
+    found = []
+    for _ in range(4000):
+        hits = rng.permuted(right, axis=1)
+        precision = np.cumsum(hits, 1) / np.arange(1, 8)
+        found.append(((precision * hits).sum(1) / hits.sum(1)).mean())
+    assert chance_average_precision(np.array([1, 3]), 7) == pytest.approx(np.mean(found), abs=0.01)
+    assert chance_average_precision(np.array([5]), 5) == 1.0
 
 
 def test_average_precision():

@@ -60,3 +60,16 @@ def test_captions_find_their_clips(tmp_path: Path, capsys: pytest.CaptureFixture
     assert found["recall_at_1"]["value"] == 1.0
     assert found["recall_at_1"]["chance"] == 0.5
     assert found["median_rank"] == 1
+    assert found["paper"] is None, "no source confirms the paper's numbers for Clotho"
+
+
+def test_what_the_paper_reports_of_audiocaps_stands_beside(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from test_datasets import write_csv, write_wav
+
+    write_wav(tmp_path / "audio" / "abc_30.wav", "dog")
+    row = {"audiocap_id": 1, "youtube_id": "abc", "start_time": 30, "caption": "a dog is barking"}
+    write_csv(tmp_path / "test.csv", [row])
+    assert main(["evaluate", "captions", str(tmp_path), "--dataset", "audiocaps"]) == 0
+    assert "AudioCaps (quoted second-hand): recall at 10 42.3" in capsys.readouterr().out
