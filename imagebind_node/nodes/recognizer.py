@@ -31,7 +31,10 @@ SETTINGS = [
         path=READ,
     ),
     Setting(
-        "few_shot", "", "Classes saved by `imagebind-node learn`, instead of a class set; no model is loaded."
+        "few_shot",
+        "",
+        "Classes saved by `imagebind-node learn`, instead of a class set; no model is loaded.",
+        path=READ,
     ),
     Setting(
         "recognized",

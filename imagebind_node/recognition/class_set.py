@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.formats.documents import read_yaml
 from imagebind_node.recognition.prompts import TEMPLATES, check_templates
