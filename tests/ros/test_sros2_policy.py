@@ -17,8 +17,8 @@ from imagebind_node.nodes import qos
 from imagebind_node.nodes.up import NODES
 
 CLASSES = {**NODES, "memory": "MemoryNode", "recognizer": "RecognizerNode"}
-# What only some set-ups have: tf2_ros is not among the ROS wheels, and recordings bring /clock.
-ELSEWHERE = {"memory": {"/tf", "/tf_static"}, "replay": {"/clock"}}
+# What only some set-ups have: recordings bring /clock.
+ELSEWHERE = {"replay": {"/clock"}}
 NEEDS = {"realsense": ["pyrealsense2"], "imu": ["serial"], "memory": ["qdrant_edge"]}
 
 
