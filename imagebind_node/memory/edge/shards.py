@@ -20,7 +20,7 @@ from imagebind_node.memory.edge.manifest import (
     sync_folder,
     write_manifest,
 )
-from imagebind_node.memory.edge.mapped_pages import MappedPages
+from imagebind_node.memory.edge.resident_memory import MappedPages, trim_heap
 from imagebind_node.memory.edge.shard import Shard, create_shard
 
 
@@ -185,6 +185,7 @@ class Shards:
             )
             self._open.pop(name).close()
         shutil.rmtree(old.path)
+        trim_heap()
 
     def wait_indexed(self, timeout: float | None) -> bool:
         """Wait for the indexer to run dry."""
@@ -202,3 +203,4 @@ class Shards:
                 for shard in self._open.values():
                     shard.close()
                 self._folder_lock.release()
+        trim_heap()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from made_moments import SECOND, SPACE, START, make_moments, make_vectors
 
-from imagebind_node.memory.edge.mapped_pages import MappedPages
+from imagebind_node.memory.edge.resident_memory import MappedPages
 from imagebind_node.memory.edge.store import EdgeStore
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mapped pages are seen in /proc")
