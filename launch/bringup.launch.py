@@ -93,8 +93,22 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "fusion", default_value="false", choices=SWITCH, description="Start the node that adds embeddings up."
     ),
+    DeclareLaunchArgument(
+        "memory",
+        default_value="false",
+        choices=SWITCH,
+        description="Start the node that remembers what was sensed and can be asked for it.",
+    ),
+    DeclareLaunchArgument(
+        "recognizer",
+        default_value="false",
+        choices=SWITCH,
+        description="Start the node that names what is sensed.",
+    ),
 ]
-MODEL_NODES = ("encoder", "detector")
+CORE = ("encoder", "detector")
+OPTIONAL = ("fusion", "memory", "recognizer")
+MODEL_NODES = (*CORE, "memory", "recognizer")
 # Launch argument -> driver that it starts.
 DRIVERS = {
     "camera": "camera",
@@ -202,8 +216,8 @@ def start_nodes(context: LaunchContext) -> list:
     wanted = {argument for argument in DRIVERS if value[argument] == "true"}
     if "realsense" in wanted:
         wanted.discard("camera")
-    names = [node for argument, node in DRIVERS.items() if argument in wanted] + list(MODEL_NODES)
-    names += ["fusion"] if value["fusion"] == "true" else []
+    names = [node for argument, node in DRIVERS.items() if argument in wanted] + list(CORE)
+    names += [name for name in OPTIONAL if value[name] == "true"]
     return (composed if value["composed"] == "true" else separate)(names, context)
 
 

@@ -4,6 +4,7 @@ examples:
   imagebind-node up
   imagebind-node up --params-file config/robot.yaml --namespace /robot1
   imagebind-node up --nodes encoder,detector --param encoder.hop:=0.2
+  imagebind-node up --nodes camera,microphone,encoder,memory,recognizer
   imagebind-node up --nodes replay,encoder,detector --param replay.audio:=bark.wav --param replay.images:=yard.jpg
 """
 
@@ -15,7 +16,7 @@ from pathlib import Path
 from imagebind_node.cli.options import add_output_arguments
 from imagebind_node.errors import InvalidInputError
 
-_MODEL_NODES = ("encoder", "detector")
+_MODEL_NODES = ("encoder", "detector", "memory", "recognizer")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--nodes",
         default="camera,microphone,encoder,detector",
         metavar="A,B",
-        help="of camera, realsense, thermal, microphone, imu, replay, encoder, detector, fusion "
+        help="of camera, realsense, thermal, microphone, imu, replay, encoder, detector, fusion, memory, recognizer "
         "(default: camera, microphone, encoder, detector)",
     )
     parser.add_argument("--params-file", type=Path, metavar="FILE", help="ROS parameter file")
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--use-sim-time", action="store_true", help="take the time from /clock")
     parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warn, error or fatal")
-    group = parser.add_argument_group("model of the encoder and the detector (default: by their parameters)")
+    group = parser.add_argument_group("model of the nodes that have one (default: by their parameters)")
     for name in ("model", "device", "precision", "checkpoint"):
         group.add_argument(f"--{name}", metavar=name.upper())
     add_output_arguments(parser)

@@ -29,6 +29,8 @@ NODES = {
     "encoder": "EncoderNode",
     "detector": "DetectorNode",
     "fusion": "FusionNode",
+    "memory": "MemoryNode",
+    "recognizer": "RecognizerNode",
 }
 DEFAULT_NODES = ("camera", "microphone", "encoder", "detector")
 

@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = {path.name: path for path in (ROOT / "launch").glob("*.launch.py")}
 CONFIG = {path.name: path for path in (ROOT / "config").glob("*.yaml")}
 NODES = ("encoder", "detector", "fusion", "camera", "realsense", "thermal", "microphone", "imu", "replay")
+NODES += ("memory", "recognizer")
 COMMON = {
     "model",
     "device",
@@ -44,6 +45,8 @@ ARGUMENTS = {
         "respawn_delay",
         "enclave",
         "fusion",
+        "memory",
+        "recognizer",
         "image",
         "depth",
         "thermal",

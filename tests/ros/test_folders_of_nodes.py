@@ -46,7 +46,7 @@ def places(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", [*NODES, "memory", "recognizer"])
+@pytest.mark.parametrize("name", NODES)
 def test_every_parameter_that_may_name_a_file_is_confined(name):
     for setting in import_module(f"imagebind_node.nodes.{name}").SETTINGS:
         if isinstance(setting.default, str) and setting.choices is None:

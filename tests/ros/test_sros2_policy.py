@@ -16,7 +16,7 @@ from vision_msgs.msg import Detection3DArray
 from imagebind_node.nodes import qos
 from imagebind_node.nodes.up import NODES
 
-CLASSES = {**NODES, "memory": "MemoryNode", "recognizer": "RecognizerNode"}
+CLASSES = NODES
 # What only some set-ups have: recordings bring /clock.
 ELSEWHERE = {"replay": {"/clock"}}
 NEEDS = {"realsense": ["pyrealsense2"], "imu": ["serial"], "memory": ["qdrant_edge"]}
