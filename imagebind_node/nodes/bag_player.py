@@ -10,6 +10,7 @@ from typing import Any
 from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
 
+from imagebind_node.errors import InvalidInputError
 from imagebind_node.nodes import qos
 from imagebind_node.nodes.base import ManagedNode
 from imagebind_node.nodes.conversions import to_time
@@ -27,9 +28,10 @@ class BagPlayer:
         self._speed, self._loop, self._recorded = speed, loop, recorded
         self._recording = Recording(path)
         self.outputs: dict[str, Any] = {}
-        # One pass over the bag: what is damaged is said before anything is played.
-        kinds = {message.topic: message.kind for message in self._recording.messages()}
-        self._say_problems()
+        kinds = self._recording.topics()
+        if self._recording.ignored:
+            ignored = ", ".join(self._recording.ignored)
+            node.get_logger().info(f"{path}: not played, of no type for us: {ignored}")
         # A reliable publisher serves both kinds of subscribers; pictures stay best effort, as from our drivers.
         profiles = {AUDIO: qos.audio(), IMU: QoSProfile(depth=100)}
         for topic, kind in sorted(kinds.items()):
@@ -41,9 +43,14 @@ class BagPlayer:
         self._clock = node.publisher(Clock, "/clock", QoSProfile(depth=10)) if recorded else None
 
     def play(self, stop: threading.Event) -> None:
-        """Until the end, or until `stop` is set; with `loop` for ever."""
+        """Until the end, or until `stop` is set; with `loop` for ever. A bag that breaks off ends there."""
         while not stop.is_set():
-            self._once(stop)
+            try:
+                self._once(stop)
+            except InvalidInputError as error:
+                self._node.errors.add("driver", error)
+                return
+            self._say_problems()
             if not self._loop:
                 return
 
@@ -69,8 +76,6 @@ class BagPlayer:
             self.outputs[message.topic].publish(raw)
 
     def _say_problems(self) -> None:
-        log = self._node.get_logger()
         for topic, count in self._recording.problems.items():
-            log.warning(f"{self._path}: {count} damaged messages on {topic} are skipped")
-        if self._recording.ignored:
-            log.info(f"{self._path}: not played, of no type for us: {', '.join(self._recording.ignored)}")
+            self._node.get_logger().warning(f"{self._path}: {count} damaged messages on {topic} were skipped")
+        self._recording.problems.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,11 @@ class Recording:
         self.problems: Counter[str] = Counter()
         self.ignored: list[str] = []
 
+    def topics(self) -> dict[str, str]:
+        """Topic -> message type of what `messages` yields; reads the index only. Raises as `messages` does."""
+        with self._opened() as reader:
+            return {connection.topic: connection.msgtype for connection in self._wanted(reader.connections)}
+
     def messages(self) -> Iterator[Recorded]:
         """Raises InvalidInputError for a bag that is damaged, incomplete or has no topic for us."""
         return self._read(self._wanted)
@@ -106,20 +112,29 @@ class Recording:
         return self._read(lambda connections: [c for c in connections if c.msgtype == kind])
 
     def _read(self, choose: Callable[[list[Any]], list[Any]]) -> Iterator[Recorded]:
+        with self._opened() as reader:
+            wanted = choose(reader.connections)
+            # Without connections the reader would give every message.
+            for connection, time, raw in reader.messages(connections=wanted) if wanted else ():
+                found = self._decode(connection, time, raw, reader.is2)
+                if found is not None:
+                    yield found
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        """The reader of the bag; what goes wrong inside is said in one line."""
         from rosbags.highlevel import AnyReader
 
         try:
             with AnyReader([self.path], default_typestore=self._store) as reader:
-                wanted = choose(reader.connections)
-                # Without connections the reader would give every message.
-                for connection, time, raw in reader.messages(connections=wanted) if wanted else ():
-                    found = self._decode(connection, time, raw, reader.is2)
-                    if found is not None:
-                        yield found
+                yield reader
         except InvalidInputError:
             raise
         except Exception as error:
-            raise InvalidInputError(f"bag {self.path} is damaged or incomplete: {_reason(error)}") from error
+            raise InvalidInputError(
+                f"bag {self.path} is damaged or incomplete ({_reason(error)}): `mcap recover` or `ros2 bag reindex` "
+                "may save it"
+            ) from error
 
     def _wanted(self, connections: list[Any]) -> list[Any]:
         wanted = [c for c in connections if (c.topic in self._topics if self._topics else c.msgtype in KINDS)]

@@ -85,3 +85,29 @@ def test_pictures_arrive_as_recorded(client, running, bag):
     eventually(lambda: len(pictures) > 3, "pictures")
     assert (pictures[0].encoding, pictures[0].width, pictures[0].height) == ("bgr8", 160, 120)
     assert len(pictures[0].data) == 160 * 120 * 3
+
+
+def break_off(bag, folder):
+    """A copy whose second chunk of messages cannot be read; its index is whole."""
+    path = folder / "broken.mcap"
+    data = bytearray(next(bag.glob("*.mcap")).read_bytes())
+    at, chunks = 8, []
+    while at < len(data) - 8:
+        if data[at] == 6:
+            chunks.append(at)
+        at += 9 + int.from_bytes(data[at + 1 : at + 9], "little")
+    assert len(chunks) > 1
+    data[chunks[1] + 49 : chunks[1] + 69] = b"\xff" * 20
+    path.write_bytes(data)
+    return path
+
+
+def test_a_bag_that_breaks_off_ends_there_with_one_line(client, running, bag, tmp_path):
+    sounds = client.collect(Audio, "audio", qos.audio())
+    node = running.make(ReplayNode, start=False, bag=str(break_off(bag, tmp_path)), speed=10.0, loop=True)
+    assert node.autostart()
+    running.serve()
+    eventually(node.finished.is_set, "the end")
+    assert node.errors.counts["driver"] == 1
+    assert "damaged or incomplete" in node.errors.last["driver"]
+    assert 0 < len(sounds) < 80
