@@ -118,6 +118,14 @@ def test_an_extra_that_is_too_old_or_missing_is_told():
     assert "EXTRAS=realsense" in missing.mend
 
 
+def test_a_library_that_crashes_does_not_end_the_doctor():
+    from imagebind_node.cli.checks.child import run_child
+
+    assert run_child("print('a'); print('b')") == (["a", "b"], "")
+    assert run_child("import no_such_module")[1] == "ModuleNotFoundError: No module named 'no_such_module'"
+    assert "status -11" in run_child("import os; os.kill(os.getpid(), 11)")[1]
+
+
 def test_a_clock_that_is_set_is_noticed():
     from imagebind_node.cli.checks.clock import JumpWatch
 

@@ -8,6 +8,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from imagebind_node.cli.checks import Finding, State
+from imagebind_node.cli.checks.child import run_child
+
+_REALSENSE = """
+import pyrealsense2
+info = pyrealsense2.camera_info
+for device in pyrealsense2.context().query_devices():
+    print(f"{device.get_info(info.name)}, serial {device.get_info(info.serial_number)}")
+"""
 
 
 def check_devices() -> Iterator[Finding]:
@@ -75,14 +83,9 @@ def _cameras() -> Iterator[Finding]:
 
 
 def _realsense() -> Iterator[Finding]:
-    try:
-        import pyrealsense2
-
-        devices = list(pyrealsense2.context().query_devices())
-        info = pyrealsense2.camera_info
-        found = [f"{d.get_info(info.name)}, serial {d.get_info(info.serial_number)}" for d in devices]
-    except (ImportError, OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+    # Not in this process: the SDK brings a Fast DDS of its own, and together with that of ROS it crashes at exit.
+    found, reason = run_child(_REALSENSE)
+    if reason:
         yield Finding("realsense", State.BROKEN, reason, "check the cable and the SDK's udev rules")
         return
     for name in found:

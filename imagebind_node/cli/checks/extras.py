@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from imagebind_node.cli.checks import Finding, State
+from imagebind_node.cli.checks.child import run_child
 
 PURPOSES = {
     "owlvit": "detection with OWL-ViT, CLIP",
@@ -67,7 +67,7 @@ def _extra(extra: str, wanted: list[str]) -> Finding:
         if not _fits(requirement, found):
             return Finding("extras", State.BROKEN, f"{title}: {name} {found}, needs {requirement}", mend)
         module, library = _COMPILED.get(name, ("", ""))
-        reason = _load_error(module) if module else ""
+        _, reason = run_child(f"import {module}") if module else ([], "")
         if reason:
             return Finding(
                 "extras", State.BROKEN, f"{title}: {name} cannot be loaded: {reason}", library or mend
@@ -88,11 +88,3 @@ def _fits(requirement: str, found: str) -> bool:
     except ImportError:
         return True
     return Requirement(requirement).specifier.contains(found, prereleases=True)
-
-
-def _load_error(module: str) -> str:
-    try:
-        import_module(module)
-    except (ImportError, OSError) as error:
-        return " ".join(str(error).split()) or type(error).__name__
-    return ""
