@@ -96,6 +96,11 @@ EXTRAS = {
     "datasets": ["h5py>=3.8"],
     # Another reader of the shards that `imagebind-node pairs` writes; ours needs none.
     "webdataset": ["webdataset>=1.0"],
+    # Pictures of results.
+    "plots": ["matplotlib>=3.8"],
+    # Image encoders for `imagebind-node evaluate vision-model`. Not among the tests' extras: it brings torchvision,
+    # whose wheels on PyPI do not load beside a CPU build of torch, and one that does not load breaks transformers.
+    "timm": ["timm>=1.0"],
     # Curves of `imagebind-node bind`; history.jsonl needs none.
     "tensorboard": ["tensorboard>=2.14"],
 }

@@ -7,6 +7,7 @@ examples:
   imagebind-node evaluate retrieval DATA
   imagebind-node evaluate detection DATA --query text
   imagebind-node evaluate zero-shot ESC-50-master --dataset esc50
+  imagebind-node evaluate vision-model concept timm:resnet50 timm:resnet50@random --data DATA
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from imagebind_node.cli.evaluate_datasets import add_tasks
+from imagebind_node.cli.evaluate_vision import add_task
 from imagebind_node.cli.options import add_model_arguments, fraction, load_model
 from imagebind_node.cli.output import print_json, print_table
 from imagebind_node.errors import InvalidInputError
@@ -38,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     detection.set_defaults(evaluate=_detection)
     add_tasks(tasks)
+    add_task(tasks)
     for task in (retrieval, detection):
         task.add_argument("data", type=Path, metavar="DATA", help="folder or list file")
         add_model_arguments(task)
