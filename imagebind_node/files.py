@@ -139,12 +139,23 @@ def read_text(path: str | Path) -> TextSample:
 
 
 def read_array(path: str | Path, modality: Modality) -> ArraySample:
-    """.npy or .npz (its only array, or the one named as the modality) -> measurement of a sense that was bound."""
+    """.npy or .npz -> measurement of a sense that was bound.
+
+    Of a .npz the array named as the modality, or the only one that is more than a number, is the measurement; its
+    single numbers are the facts (`angle_min` ...). Raises InvalidInputError naming the file and the cause.
+    """
     with decoding(path, f"{modality} measurement", "save it with numpy.save"):
         arrays = read_arrays(path, str(modality))
-        if str(modality) not in arrays and len(arrays) != 1:
-            raise InvalidInputError(f"holds {len(arrays)} arrays but none called {str(modality)!r}")
-        return ArraySample(arrays.get(str(modality), next(iter(arrays.values()))), modality)
+        data = arrays.pop(str(modality), None)
+        if data is None:
+            larger = [name for name, array in arrays.items() if array.size != 1] or list(arrays)[:1]
+            if len(larger) != 1:
+                raise InvalidInputError(
+                    f"holds arrays {', '.join(larger)[:80]} but none called {str(modality)!r}"
+                )
+            data = arrays.pop(larger[0])
+        facts = {name: float(array.item()) for name, array in arrays.items() if array.size == 1}
+        return ArraySample(data, modality, facts)
 
 
 def prefixes() -> list[str]:
