@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,12 @@ from imagebind_node.binding.pairs import Pairs
 from imagebind_node.binding.prepare import is_prepared, load_prepared, prepare
 from imagebind_node.binding.preprocessing import build_preprocessing
 from imagebind_node.binding.recipe import Recipe
-from imagebind_node.binding.shards import Pair, PairShards
+from imagebind_node.binding.shards import PairShards
 from imagebind_node.binding.state import newest_state
 from imagebind_node.binding.towers import build_tower
 from imagebind_node.binding.trainer import STATES, Trainer
 from imagebind_node.errors import InvalidInputError
+from imagebind_node.model_store import MODELS, read_model_card
 from imagebind_node.samples import new_modality
 
 logger = logging.getLogger(__name__)
@@ -65,14 +65,10 @@ def bind(recipe: Recipe, data: str | Path, run: Run) -> dict[str, Any] | None:
     started = newest_state(run.out / STATES) is not None
     if started and not run.resume:
         raise InvalidInputError(f"{run.out} holds a training already: add --resume, or give another folder")
-    inputs = run.out / INPUTS
-    if group.leads and not started:
-        _write_recipe(run.out, recipe)
-    if group.leads and not (started and is_prepared(shards, inputs)):
-        shutil.rmtree(inputs, ignore_errors=True)
-        prepare(recipe, anchors, shards, inputs, lambda p, what, n: _bar(p, what, n, run.progress))
+    if group.leads:
+        _prepare(recipe, anchors, shards, run, started)
     group.barrier()
-    pairs, left_out = load_prepared(inputs, anchors.space)
+    pairs, left_out = load_prepared(run.out / INPUTS, anchors.space)
     training, watched = pairs["train"], pairs.get("val")
     if watched is None and recipe.training.validation > 0:
         training, watched = training.split(recipe.training.validation, recipe.training.seed)
@@ -105,10 +101,26 @@ def bind(recipe: Recipe, data: str | Path, run: Run) -> dict[str, Any] | None:
         return report
     if "test" in pairs:
         report["test"] = judge_split(outcome.tower, pairs["test"], run.device)
-    card = _card(recipe, anchors, shards, run, report)
-    save_bound(run.out / BOUND, outcome.tower, card)
-    shutil.rmtree(inputs, ignore_errors=True)
+    save_bound(run.out / BOUND, outcome.tower, _card(recipe, anchors, shards, run, report))
+    shutil.rmtree(run.out / INPUTS, ignore_errors=True)
     return {**report, "bound": str(run.out / BOUND)}
+
+
+def _prepare(recipe: Recipe, anchors: AnchorTower, shards: PairShards, run: Run, started: bool) -> None:
+    """Fill `out/inputs`, unless an interrupted training has left just these there."""
+    inputs = run.out / INPUTS
+    if started and is_prepared(shards, inputs):
+        return
+    if not started:
+        _write_recipe(run.out, recipe)
+    shutil.rmtree(inputs, ignore_errors=True)
+    prepare(
+        recipe,
+        anchors,
+        shards,
+        inputs,
+        lambda pairs, what, count: tqdm(pairs, what, count, unit="pair", disable=not run.progress),
+    )
 
 
 def judge_split(tower: nn.Module, pairs: Pairs, device: str = "cpu") -> dict[str, Any]:
@@ -125,7 +137,7 @@ def _card(
     return {
         "modality": recipe.modality,
         "space": {"id": anchors.space.id, "dim": anchors.space.dim},
-        "licence": f"that of the data ({run.licence}) and of the model it was bound to ({recipe.anchor.model})",
+        "licence": f"that of the data ({run.licence}) and of the model it was bound to ({_licence_of(recipe)})",
         "anchor": plain["anchor"],
         "tower": plain["tower"],
         "preprocessing": plain["preprocessing"],
@@ -144,6 +156,11 @@ def _card(
     }
 
 
+def _licence_of(recipe: Recipe) -> str:
+    model = recipe.anchor.model
+    return f"{model}: {read_model_card(model).licence}" if model in MODELS else model
+
+
 def _write_recipe(out: Path, recipe: Recipe) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -151,10 +168,6 @@ def _write_recipe(out: Path, recipe: Recipe) -> None:
         (out / RECIPE).write_text(text, encoding="utf-8")
     except OSError as error:
         raise InvalidInputError(f"cannot write to {out}: {error.strerror}") from None
-
-
-def _bar(pairs: Iterable[Pair], what: str, count: int, wanted: bool) -> Iterable[Pair]:
-    return tqdm(pairs, what, count, unit="pair", disable=not wanted)
 
 
 def local_device(device: str) -> str:
