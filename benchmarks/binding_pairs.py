@@ -1,6 +1,7 @@
 """Bind small towers on real pairs and measure them on classes, folders, files or people that were held out.
 
   python benchmarks/binding_pairs.py sound LIST --out DIR        sounds to pictures, classes held out in 5 folds
+      [--scratch: a small tower from scratch, too] [--farm FOLDER: GCompris's farm as another test]
   python benchmarks/binding_pairs.py depth PICTURES --out DIR    grey as depth to pictures, folders held out
   python benchmarks/binding_pairs.py motion --out DIR            HAPT to captions, people held out
   python benchmarks/binding_pairs.py student SOUNDS... --out DIR a student of concept's audio tower, files held out
