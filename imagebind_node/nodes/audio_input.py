@@ -1,4 +1,7 @@
-"""The audio topic: every block goes into the audio stream, in order, none lost unnoticed."""
+"""The audio topic: every block goes into the audio stream, in order, none lost unnoticed.
+
+Besides our own messages it takes those of audio_common, whichever type the topic has.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from imagebind_msgs.msg import Audio
+from rclpy.qos import ReliabilityPolicy
 
-from imagebind_node.nodes import qos
+from imagebind_node.errors import ImagebindNodeError, InvalidInputError
+from imagebind_node.nodes import audio_common, qos
 from imagebind_node.nodes.base import ManagedNode
 from imagebind_node.nodes.conversions import audio_sample
 from imagebind_node.samples import AudioSample
@@ -15,7 +20,9 @@ from imagebind_node.streaming.audio_stream import AudioStream
 from imagebind_node.streaming.stamp_order import StampOrder
 from imagebind_node.streaming.statistics import RateMeter
 
-TOPIC = "audio"
+TOPIC, INFO_TOPIC = "audio", "audio_info"
+_OURS = "imagebind_msgs/msg/Audio"
+_CHECK_PERIOD = 0.5
 
 
 class AudioInput:
@@ -24,9 +31,19 @@ class AudioInput:
     topic = TOPIC
 
     def __init__(
-        self, node: ManagedNode, front_end: Any, hop: float, notify: Callable[[], None], *, reliable: bool
+        self,
+        node: ManagedNode,
+        front_end: Any,
+        hop: float,
+        notify: Callable[[], None],
+        *,
+        reliable: bool,
+        coding: str = "",
     ) -> None:
-        """notify: called whenever a whole hop of new sound waits in `stream`."""
+        """notify: called whenever a whole hop of new sound waits in `stream`. coding: see Coding.
+
+        Raises InvalidInputError for a coding that is none.
+        """
         self._node = node
         self.stream = AudioStream(front_end, hop)
         self.arrivals = RateMeter()
@@ -35,6 +52,11 @@ class AudioInput:
         self.received = 0
         self._notify = notify
         self._qos = qos.audio(reliable)
+        self._foreign = audio_common.ForeignAudio(coding)
+        self._kind = _OURS
+        self._seen: frozenset[str] = frozenset()
+        self._subscriptions: list[Any] = []
+        self._timer: Any = None
         self._stop_listening: Callable[[], None] | None = None
 
     def open(self) -> None:
@@ -43,13 +65,17 @@ class AudioInput:
         if self._node.exchange.has_producer(name):
             self._stop_listening = self._node.exchange.listen(name, lambda item: self._push(*item))
             return
-        self._node.subscription(Audio, TOPIC, self._on_message, self._qos)
+        self._subscribe(self._kind, self._qos)
+        self._timer = self._node.timer(_CHECK_PERIOD, self._choose_kind)
 
     def close(self) -> None:
-        """Unsubscribe; the node destroys the subscription."""
+        """Unsubscribe."""
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
         if self._stop_listening is not None:
             self._stop_listening()
-        self._stop_listening = None
+        self._unsubscribe()
+        self._timer = self._stop_listening = None
 
     @property
     def dropped(self) -> int:
@@ -59,6 +85,7 @@ class AudioInput:
     def figures(self) -> dict[str, object]:
         """More for diagnostics."""
         return {
+            "type": self._kind,
             "received frames": self.stream.received_frames,
             "lost frames": self.stream.lost_frames,
             "repeated blocks": self.stream.repeated_blocks,
@@ -67,8 +94,51 @@ class AudioInput:
             "skipped (s)": self.stream.skipped_seconds,
         }
 
+    def _choose_kind(self) -> None:
+        """Subscribe by the type that is published: no node can have two types on one topic."""
+        publishers = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(TOPIC))
+        kinds = frozenset(publisher.topic_type for publisher in publishers)
+        wanted = next((kind for kind in (_OURS, *audio_common.TYPES) if kind in kinds), None)
+        if wanted is None and kinds and kinds != self._seen:
+            known = ", ".join((_OURS, *audio_common.TYPES))
+            complaint = f"{TOPIC} has type {', '.join(sorted(kinds))}, which is none of {known}"
+            self._node.errors.add(TOPIC, InvalidInputError(complaint))
+        self._seen = kinds
+        if wanted is None or wanted == self._kind:
+            return
+        if self._subscriptions:
+            # Next time: DDS keeps the type of a topic until the executor has let go of the old subscription.
+            self._unsubscribe()
+            return
+        reliable = all(p.qos_profile.reliability != ReliabilityPolicy.BEST_EFFORT for p in publishers)
+        try:
+            self._subscribe(wanted, self._qos if wanted == _OURS else qos.audio(reliable))
+        except ImagebindNodeError as error:
+            self._node.errors.add(TOPIC, error)
+        self._kind = wanted
+
+    def _subscribe(self, kind: str, profile: Any) -> None:
+        subscribe = self._node.subscription
+        if kind == _OURS:
+            self._subscriptions = [subscribe(Audio, TOPIC, self._on_message, profile)]
+            return
+        message_class = audio_common.message_class(kind)
+        self._subscriptions = [subscribe(message_class, TOPIC, self._on_foreign, profile)]
+        if kind != audio_common.STAMPED:
+            info_class = audio_common.message_class(audio_common.INFO)
+            learn = self._foreign.coding.learn
+            self._subscriptions.append(subscribe(info_class, INFO_TOPIC, learn, qos.RESULT))
+
+    def _unsubscribe(self) -> None:
+        for subscription in self._subscriptions:
+            self._node.unsubscribe(subscription)
+        self._subscriptions = []
+
     def _on_message(self, message: Audio) -> None:
         self._push(audio_sample(message), message.sequence)
+
+    def _on_foreign(self, message: Any) -> None:
+        self._push(*self._foreign.read(message, self._node.now()))
 
     def _push(self, sample: AudioSample, sequence: int | None) -> None:
         self.arrivals.tick()

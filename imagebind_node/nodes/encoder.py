@@ -62,6 +62,11 @@ SETTINGS = [
         "Picture transport; auto takes the compressed topic while nobody publishes the raw one.",
         choices=("auto", "raw", "compressed"),
     ),
+    Setting(
+        "audio_format",
+        "",
+        'What AudioData of audio_common holds, such as "S16LE 1 16000"; empty: what audio_info says.',
+    ),
     Setting("audio_reliable", True, "Ask for reliable audio; false for drivers that publish best effort."),
 ]
 # Further ahead than this no stamp can be by jitter.
@@ -189,6 +194,7 @@ class EncoderNode(ManagedNode):
             hop,
             lambda: scheduler.notify("audio"),
             reliable=self.settings["audio_reliable"],
+            coding=self.settings["audio_format"],
         )
         scheduler.add("audio", 1.0 / hop, lambda: self._encode_audio(source), limit=False)
 
