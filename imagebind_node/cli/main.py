@@ -16,6 +16,8 @@ from imagebind_node.errors import ImagebindNodeError
 PROGRAM = "imagebind-node"
 BAD_INPUT = 2
 INTERRUPTED = 130
+# Characters of a complaint about an argument, which quotes it.
+_LONGEST = 500
 
 COMMANDS = {
     "demo": "start the real graph on bundled scenes: sounds find their objects",
@@ -44,7 +46,9 @@ class OneLineParser(argparse.ArgumentParser):
     """An argparse parser whose errors are one line, not a page of usage."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"{self.prog}: error: {_one_line(message)} (see {self.prog} --help)\n")
+        message = _one_line(message)
+        shown = message if len(message) <= _LONGEST else message[:_LONGEST] + " ..."
+        self.exit(BAD_INPUT, f"{self.prog}: error: {shown} (see {self.prog} --help)\n")
 
 
 class _LazyCommands(argparse._SubParsersAction):
