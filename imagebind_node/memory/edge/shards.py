@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,14 +80,17 @@ class Shards:
             if path.name not in listed:
                 shutil.rmtree(path)
 
-    def trim_pages(self) -> None:
-        """Keep mapped files from filling the resident memory; to be called with `lock` held after shards were used."""
-        self._pages.trim()
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Around every use of open shards: holds `lock`; raises InvalidInputError after `close`.
 
-    def require_open(self) -> None:
-        """Raise InvalidInputError after `close`."""
-        if self._closed:
-            raise InvalidInputError(f"memory {self.folder} is closed: open it again")
+        What the shards have touched of their mapped files does not stay resident for long.
+        """
+        with self.lock:
+            if self._closed:
+                raise InvalidInputError(f"memory {self.folder} is closed: open it again")
+            yield
+            self._pages.trim()
 
     @property
     def active(self) -> Shard:

@@ -79,10 +79,8 @@ class EdgeStore(MemoryStore):
             for start in range(0, len(positions), _CHUNK):
                 chunk = positions[start : start + _CHUNK]
                 self.require_room()
-                with self._lock:
-                    self._shards.require_open()
+                with self._shards.in_use():
                     touched |= self._add_chunk(chunk, ids, vectors, moments)
-                    self._shards.trim_pages()
             for shard in touched:
                 if self._power:
                     shard.sync()
@@ -127,10 +125,8 @@ class EdgeStore(MemoryStore):
         # The database knows boxes, a place is a sphere in it (half its volume): ask for more, drop the corners.
         wanted = limit if where.place is None else 3 * limit
         while True:
-            with self._lock:
-                self._shards.require_open()
+            with self._shards.in_use():
                 hits = self._nearest(vector, wanted, where, exact)
-                self._shards.trim_pages()
             kept = hits if where.place is None else [h for h in hits if where.place.holds(h.moment)]
             if len(kept) >= limit or len(hits) < wanted:
                 return [hit if with_vectors else replace(hit, vector=None) for hit in kept[:limit]]
@@ -164,8 +160,7 @@ class EdgeStore(MemoryStore):
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Hit]:
         """Moments by id; see MemoryStore.get."""
         found: dict[str, tuple[Moment, np.ndarray | None]] = {}
-        with self._lock:
-            self._shards.require_open()
+        with self._shards.in_use():
             for _, shard in self._shards.pairs():
                 found.update(shard.get(ids, with_vectors))
         return [Hit(key, 1.0, *found[key]) for key in ids if key in found]
@@ -174,8 +169,7 @@ class EdgeStore(MemoryStore):
         """How many match; see MemoryStore.count."""
         if where.place is not None:
             return sum(len(hits) for hits in self.scan(where))
-        with self._lock:
-            self._shards.require_open()
+        with self._shards.in_use():
             return sum(
                 shard.count if where == EVERYTHING else shard.count_matches(where.conditions())
                 for entry, shard in self._shards.pairs()
@@ -186,8 +180,7 @@ class EdgeStore(MemoryStore):
         self, where: MemoryFilter = EVERYTHING, *, with_vectors: bool = False, batch: int = 500
     ) -> Iterator[list[Hit]]:
         """Every match; see MemoryStore.scan. A shard that is exchanged meanwhile is read on in its new copy."""
-        with self._lock:
-            self._shards.require_open()
+        with self._shards.in_use():
             keys = [
                 entry.key
                 for entry, _ in self._shards.pairs()
@@ -209,8 +202,7 @@ class EdgeStore(MemoryStore):
 
     def shard_keys(self) -> list[tuple[str, bool]]:
         """Key of each shard and whether it is sealed, oldest first."""
-        with self._lock:
-            self._shards.require_open()
+        with self._shards.in_use():
             return [(entry.key, entry.sealed) for entry, _ in self._shards.pairs()]
 
     def page(
@@ -222,13 +214,11 @@ class EdgeStore(MemoryStore):
         with_vectors: bool = True,
     ) -> tuple[list[Hit], str | None] | None:
         """Matches of one shard in order of id from `offset` on, and where to go on; None if the shard was dropped."""
-        with self._lock:
-            self._shards.require_open()
+        with self._shards.in_use():
             shard = self._shards.by_key(key)
             if shard is None:
                 return None
             hits, following = shard.page(where.conditions(), limit, offset, with_vectors)
-            self._shards.trim_pages()
         return [h for h in hits if where.place is None or where.place.holds(h.moment)], following
 
     def forget(self, where: MemoryFilter) -> int:
@@ -251,8 +241,7 @@ class EdgeStore(MemoryStore):
         with self._write:
             for _, shard in list(self._shards.pairs()):
                 require_room(self.folder, ROOM_TO_FORGET)
-                with self._lock:
-                    self._shards.require_open()
+                with self._shards.in_use():
                     known = shard.get(ids, False)
                     if not known:
                         continue
