@@ -3,8 +3,12 @@
 DATA is a folder with pairs.json (retrieval: a list of {"text", "image", "sound"}) or scenes.json (detection: a list
 of {"image", "sound", "label", "box": [x0, y0, x1, y1]}), or such a file; paths in it are relative to it.
 
+With --kinds, retrieval reports every figure twice: word for word ("ram" for "sheep" is wrong) and by kind (it is
+right); chance is that of each. FILE is YAML, label: kind; labels that are not listed are kinds of their own.
+
 examples:
   imagebind-node evaluate retrieval DATA
+  imagebind-node evaluate retrieval DATA --kinds kinds.yaml
   imagebind-node evaluate detection DATA --query text
   imagebind-node evaluate zero-shot ESC-50-master --dataset esc50
   imagebind-node evaluate vision-model concept timm:resnet50 timm:resnet50@random --data DATA
@@ -29,6 +33,9 @@ _SENSE = {"sound": Modality.AUDIO, "text": Modality.TEXT, "image": Modality.VISI
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
     retrieval = tasks.add_parser("retrieval", help="does a sound, picture or text find its partners?")
+    retrieval.add_argument(
+        "--kinds", type=Path, metavar="FILE", help="YAML, label: kind; report by kind, too, not only by word"
+    )
     retrieval.set_defaults(evaluate=_retrieval)
     detection = tasks.add_parser("detection", help="does the box of the thing that is looked for come first?")
     detection.add_argument(
@@ -52,16 +59,30 @@ def run(args: argparse.Namespace) -> int:
 
 def _retrieval(args: argparse.Namespace) -> int:
     from imagebind_node.evaluation import evaluate_retrieval
+    from imagebind_node.evaluation.kinds import read_kinds
 
     path = _list_file(args.data, "pairs.json")
+    kinds = read_kinds(args.kinds) if args.kinds else None
     encoder = load_model(args, [Modality.VISION, Modality.AUDIO, Modality.TEXT])
-    report = evaluate_retrieval(encoder, path)
+    report = evaluate_retrieval(encoder, path, kinds=kinds)
     if args.json:
         print_json("evaluate_retrieval", model=encoder.name, data=str(path), **report)
         return 0
     print(f"{encoder.name} on {report['n']} entries of {path}; R@k in % [95 % interval], chance in brackets")
+    directions = report["directions"]
+    _print_recalls("word for word (right: the same text, or the same file)", directions)
+    if report["kinds"]:
+        by_kind = {direction: found["same_kind"] for direction, found in directions.items()}
+        _print_recalls(f"by kind (right: the same of {report['kinds']} kinds)", by_kind)
+    print(
+        ", ".join(f"{100 * share:.1f} % of {name} abstained" for name, share in report["abstained"].items())
+    )
+    return 0
+
+
+def _print_recalls(title: str, directions: dict[str, dict[str, Any]]) -> None:
     ranks = sorted(
-        {name for found in report["directions"].values() for name in found if name.startswith("recall_at_")},
+        {name for found in directions.values() for name in found if name.startswith("recall_at_")},
         key=lambda name: int(name.rpartition("_")[2]),
     )
     rows = [
@@ -71,14 +92,10 @@ def _retrieval(args: argparse.Namespace) -> int:
             _share(found["mean_average_precision"]),
             found["median_rank"],
         )
-        for direction, found in report["directions"].items()
+        for direction, found in directions.items()
     ]
-    headers = [f"R@{rank.rpartition('_')[2]}" for rank in ranks]
-    print_table(("direction", *headers, "mAP", "median rank"), rows)
-    print(
-        ", ".join(f"{100 * share:.1f} % of {name} abstained" for name, share in report["abstained"].items())
-    )
-    return 0
+    print(f"\n{title}:")
+    print_table(("direction", *(f"R@{rank.rpartition('_')[2]}" for rank in ranks), "mAP", "median rank"), rows)
 
 
 def _detection(args: argparse.Namespace) -> int:

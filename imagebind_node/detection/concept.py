@@ -24,6 +24,9 @@ from imagebind_node.samples import ImageSample, Modality
 CROP_SIDE = 192
 CONTEXT = 1.1
 LIMIT = 6
+# Of the image tower's belief in its classes, beside that for a whole picture: of a part that is cut out and squeezed
+# it is too sure.
+PART_TEMPERATURE = 1.5
 COCO_WEIGHT = 0.5
 COCO_CLASSES = 5
 QUALITY_WEIGHT = 0.1
@@ -78,7 +81,7 @@ class ConceptDetector(Detector):
     def _embed(self, pixels: np.ndarray, proposals: Proposals) -> np.ndarray:
         crops = torch.from_numpy(np.stack([crop(pixels, box) for box in proposals.boxes]))
         logits = torch.cat([self._network.logits(part) for part in crops.split(self._network.batch)])
-        seen = self._encoder.embed_image_classes(logits)
+        seen = self._encoder.embed_image_classes(logits / PART_TEMPERATURE)
         named = self._encoder.embed_coco_classes(torch.from_numpy(proposals.classes), COCO_CLASSES)
         # The proposal network has its own opinion of what it found, in proportion to how sure it is.
         return torch.nn.functional.normalize(seen + COCO_WEIGHT * named, dim=-1).numpy()
@@ -96,7 +99,8 @@ class ConceptDetector(Detector):
         pixels = cv2.resize(
             sample.data, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         )
-        cells = self._encoder.embed_image_classes(self._network.dense(torch.from_numpy(pixels[None])))
+        logits = self._network.dense(torch.from_numpy(pixels[None]))
+        cells = self._encoder.embed_image_classes(logits / PART_TEMPERATURE)
         return (cells[0] @ torch.from_numpy(query.vector.copy())).numpy()
 
 

@@ -80,12 +80,17 @@ def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return overlap / np.maximum(area_a[:, None] + area_b[None] - overlap, 1e-9)
 
 
-def non_maximum_suppression(boxes: np.ndarray, scores: np.ndarray, iou: float) -> np.ndarray:
-    """Indices of the boxes to keep, best score first: greedy, drops boxes that overlap a kept one by `iou` or more."""
-    order = np.argsort(-scores, kind="stable")
-    overlaps = box_iou(boxes[order], boxes[order])
+def non_maximum_suppression(
+    boxes: np.ndarray, scores: np.ndarray, iou: float, limit: int | None = None
+) -> np.ndarray:
+    """Indices of the boxes to keep, best score first: greedy, drops boxes that overlap a kept one by `iou` or more.
+
+    limit: most boxes to keep; those that would come after are not looked at.
+    """
+    waiting = np.argsort(-scores, kind="stable")
     keep: list[int] = []
-    for i in range(len(order)):
-        if not keep or overlaps[i, keep].max() < iou:
-            keep.append(i)
-    return order[keep]
+    while len(waiting) and (limit is None or len(keep) < limit):
+        best, waiting = waiting[0], waiting[1:]
+        keep.append(int(best))
+        waiting = waiting[box_iou(boxes[best], boxes[waiting])[0] < iou]
+    return np.array(keep, np.intp)

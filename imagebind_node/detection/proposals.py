@@ -21,7 +21,7 @@ CANDIDATES = 300
 # How much a box's size counts beside the network's belief in it, both as logarithms, and from which share of the
 # picture on it counts no more: a box around a whole thing beats the boxes around its parts.
 AREA_WEIGHT = 0.6
-AREA_ENOUGH = 0.15
+AREA_ENOUGH = 0.10
 _LEAST = 1e-3
 
 
@@ -73,7 +73,7 @@ class ProposalNetwork:
         folder: Path,
         *,
         threshold: float = 0.03,
-        iou: float = 0.6,
+        iou: float = 0.4,
         limit: int = 24,
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -109,5 +109,5 @@ def _chosen(boxes: np.ndarray, classes: np.ndarray, area: int, iou: float, limit
     size = np.log(np.minimum(share, AREA_ENOUGH) + _LEAST) - np.log(AREA_ENOUGH + _LEAST)
     belief = np.log(classes.max(1, initial=0.0) + _LEAST) - np.log(1 + _LEAST)
     quality = (belief + AREA_WEIGHT * size).astype(np.float32)
-    keep = non_maximum_suppression(boxes, quality, iou)[:limit]
+    keep = non_maximum_suppression(boxes, quality, iou, limit)
     return Proposals(boxes[keep], classes[keep], quality[keep])

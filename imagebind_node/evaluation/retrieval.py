@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from imagebind_node.embedding import Embedding
 from imagebind_node.encoders.base import Encoder
+from imagebind_node.evaluation.kinds import kinds_of
 from imagebind_node.evaluation.listing import for_entry, read_list
 from imagebind_node.evaluation.statistics import (
     bootstrap,
@@ -24,25 +26,38 @@ RANKS = (1, 5, 10)
 _FIELDS = {Modality.VISION: "image", Modality.AUDIO: "sound", Modality.TEXT: "text"}
 
 
-def evaluate_retrieval(encoder: Encoder, pairs_json: str | Path) -> dict[str, Any]:
+def evaluate_retrieval(
+    encoder: Encoder, pairs_json: str | Path, *, kinds: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Rank all entries of a list by every entry, for each ordered pair of loaded modalities.
 
     pairs_json: list of {"text", "image", "sound"} (paths relative to the list) and, optionally, "kind".
+    kinds: the kind of each "text", instead of "kind"; a text that is not listed is a kind of its own.
     An answer is right if it is the same thing: equal "text", or a byte-identical file of the query's modality.
-    Where entries have a "kind", `same_kind` counts every answer of the query's kind as right, too.
+    Where kinds are given, `same_kind` reports the same figures with every answer of the query's kind right, too, and
+    with the chance that this has.
 
     Returns {"n", "directions": {"audio_to_vision": {"recall_at_1": {"value", "ci95", "n", "chance"}, ...,
-    "mean_average_precision" (the same fields), "median_rank"}}, "abstained": {modality: share}, "encode_ms":
-    {modality: median}}. An abstained query still counts, with the vector it has. Raises InvalidInputError naming the
-    entry that cannot be read.
+    "mean_average_precision" (the same fields), "median_rank", "same_kind"}}, "kinds": their number or None,
+    "abstained": {modality: share}, "encode_ms": {modality: median}}. An abstained query still counts, with the vector
+    it has. Raises InvalidInputError naming the entry that cannot be read, or if `kinds` has none of the texts.
     """
     path = Path(pairs_json)
     loaded = [modality for modality in _FIELDS if modality in encoder.modalities]
     fields: dict[str, type | tuple[type, ...]] = {_FIELDS[modality]: str for modality in loaded}
     entries = read_list(path, fields | {"text": str})
+    texts = [entry["text"] for entry in entries]
+    named: list[Any] = [entry.get("kind") for entry in entries] if kinds is None else kinds_of(texts, kinds)
+    same_kind = _equal(named) if all(isinstance(kind, str) for kind in named) else None
     vectors: dict[Modality, np.ndarray] = {}
     digests: dict[Modality, list[str]] = {}
-    report: dict[str, Any] = {"n": len(entries), "directions": {}, "abstained": {}, "encode_ms": {}}
+    report: dict[str, Any] = {
+        "n": len(entries),
+        "kinds": None if same_kind is None else len(set(named)),
+        "directions": {},
+        "abstained": {},
+        "encode_ms": {},
+    }
     for modality in loaded:
         embeddings, spent = _encode_all(encoder, modality, entries, path)
         vectors[modality] = np.stack([_vector(e) for e in embeddings])
@@ -54,11 +69,10 @@ def evaluate_retrieval(encoder: Encoder, pairs_json: str | Path) -> dict[str, An
             if query is answer:
                 continue
             similarity = vectors[query] @ vectors[answer].T
-            right = _equal([entry["text"] for entry in entries]) | _equal(digests[query])
+            right = _equal(texts) | _equal(digests[query])
             result = _recalls(similarity, right)
-            if all(isinstance(entry.get("kind"), str) for entry in entries):
-                kinds = _equal([entry["kind"] for entry in entries])
-                result["same_kind"] = _recalls(similarity, right | kinds)
+            if same_kind is not None:
+                result["same_kind"] = _recalls(similarity, right | same_kind)
             report["directions"][f"{query}_to_{answer}"] = result
     return report
 

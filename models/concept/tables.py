@@ -39,11 +39,34 @@ class Texts:
         return torch.cat(rows)
 
 
+def _by_class(vectors: Tensor, names: list[list[str]]) -> Tensor:
+    """One unit row a class: the mean of the vectors of its names, which follow each other."""
+    return F.normalize(torch.stack([part.sum(0) for part in vectors.split([*map(len, names)])]), dim=-1)
+
+
 def _rows(texts: Texts, names: list[list[str]]) -> Tensor:
     """One unit row a class: the mean of the embeddings of its names."""
-    flat = [name for group in names for name in group]
-    vectors = iter(texts(flat))
-    return F.normalize(torch.stack([sum(next(vectors) for _ in group) for group in names]), dim=-1)
+    return _by_class(texts([name for group in names for name in group]), names)
+
+
+def _sound_rows(
+    texts: Texts, sources: list[list[str]], image: list, pictures: Tensor, mean: Tensor
+) -> Tensor:
+    """One unit row a sound class: the mean of the things that make the sound.
+
+    A thing is the text of its name and, where `pictures` (the centred rows of the `image` classes) know it, as much
+    again the middle of all picture classes of that name or kind: words alone lie beside what the image tower says.
+    """
+    known: dict[str, list[int]] = {}
+    for index, (name, kinds) in enumerate(image):
+        for word in {name.lower(), *map(str.lower, kinds)}:
+            known.setdefault(word, []).append(index)
+    flat = [thing for group in sources for thing in group]
+    things = F.normalize(texts(flat) - mean, dim=-1)
+    for index, thing in enumerate(flat):
+        if thing.lower() in known:
+            things[index] += F.normalize(pictures[known[thing.lower()]].mean(0), dim=-1)
+    return _by_class(F.normalize(things, dim=-1), sources)
 
 
 def build_tables(folder: Path, names: Path, audioset: list[str]) -> None:
@@ -52,16 +75,17 @@ def build_tables(folder: Path, names: Path, audioset: list[str]) -> None:
     image, audio, coco = (_read(names / f"{name}.yaml") for name in ("imagenet", "audioset", "coco"))
     if [row[0] for row in audio] != audioset:
         raise SystemExit("names/audioset.yaml does not list the classes of the network, in their order")
-    rows = {
-        "image": _rows(texts, [[name, *kinds[:1]] for name, kinds in image]),
-        "audio": _rows(texts, [sources for _, sources, _ in audio]),
-        "coco": _rows(texts, [[name, *kinds] for name, kinds in coco]),
-    }
+    pictures = _rows(texts, [[name, *kinds[:1]] for name, kinds in image])
     # Pictures, texts and COCO classes share one centre; sounds have their own: their names lean elsewhere.
-    means = {name: rows[name].mean(0) for name in ("image", "audio")}
-    tensors = {f"{name}.mean": mean for name, mean in means.items()}
-    for name, table in rows.items():
-        tensors[f"{name}.rows"] = F.normalize(table - means["audio" if name == "audio" else "image"], dim=-1)
+    mean = pictures.mean(0)
+    pictures = F.normalize(pictures - mean, dim=-1)
+    sounds = _sound_rows(texts, [sources for _, sources, _ in audio], image, pictures, mean)
+    tensors = {
+        "image.mean": mean,
+        "image.rows": pictures,
+        "coco.rows": F.normalize(_rows(texts, [[name, *kinds] for name, kinds in coco]) - mean, dim=-1),
+        "audio.rows": F.normalize(sounds - sounds.mean(0), dim=-1),
+    }
     save_file(
         {name: value.half().contiguous() for name, value in tensors.items()}, folder / "tables.safetensors"
     )

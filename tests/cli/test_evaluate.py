@@ -45,6 +45,22 @@ def test_retrieval(cli, dataset):
     assert "(25.0)" in table
 
 
+def test_retrieval_by_kind(cli, refused, dataset, tmp_path):
+    kinds = tmp_path / "kinds.yaml"
+    kinds.write_text("sheep: grazer\ncow: grazer\n")
+    document = cli("evaluate", "retrieval", dataset, "--kinds", kinds, "--json").document
+    found = document["directions"]["audio_to_vision"]
+    assert document["kinds"] == 3
+    assert found["recall_at_1"]["chance"] == pytest.approx(0.25)
+    assert found["same_kind"]["recall_at_1"]["chance"] == pytest.approx((0.25 + 0.25 + 0.5 + 0.5) / 4)
+    table = cli("evaluate", "retrieval", dataset, "--kinds", kinds).out
+    assert "word for word" in table
+    assert "by kind" in table
+    assert "(37.5)" in table
+    kinds.write_text("sheep: [grazer]\n")
+    assert "'sheep'" in refused("evaluate", "retrieval", dataset, "--kinds", kinds)
+
+
 @pytest.mark.parametrize("query", ["sound", "text", "image"])
 def test_detection(cli, dataset, query):
     document = cli("evaluate", "detection", dataset, "--query", query, "--json").document

@@ -10,6 +10,7 @@ import pytest
 from imagebind_node.encoders.base import load_encoder
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.evaluation import evaluate_retrieval
+from imagebind_node.evaluation.kinds import read_kinds
 from imagebind_node.evaluation.statistics import (
     average_precision,
     bootstrap,
@@ -70,6 +71,66 @@ def test_the_same_sound_counts_for_both_texts_and_kinds_are_apart(encoder, pairs
     result = evaluate_retrieval(encoder, path)["directions"]["audio_to_text"]
     assert result["recall_at_1"]["chance"] == pytest.approx((0.5 + 0.5 + 0.25 + 0.25) / 4)
     assert result["same_kind"]["recall_at_1"]["value"] == 1.0
+
+
+def test_kinds_come_beside_the_words(encoder, pairs):
+    path, _ = pairs
+    # Every sound finds its own words, so one wrong kind alone would not show: all but the dog are one kind.
+    kinds = {"sheep": "farm animal", "duck": "farm animal", "cow": "farm animal"}
+    plain, report = evaluate_retrieval(encoder, path), evaluate_retrieval(encoder, path, kinds=kinds)
+    assert plain["kinds"] is None and report["kinds"] == 2
+    result = report["directions"]["audio_to_text"]
+    by_kind = result.pop("same_kind")
+    assert result == plain["directions"]["audio_to_text"]
+    assert by_kind["recall_at_1"]["chance"] == pytest.approx((1 / 4 + 3 * 3 / 4) / 4)
+    assert by_kind["recall_at_1"]["value"] == 1.0
+
+
+def test_a_wrong_word_of_the_right_kind_counts_by_kind_only(encoder, pairs):
+    path, entries = pairs
+    for entry, wrong in zip(entries, NAMES[1:] + NAMES[:1]):
+        entry["text"] = wrong
+    path.write_text(json.dumps(entries))
+    # The dog's sound stands beside the text "sheep" and so on: only sheep and duck share a kind.
+    report = evaluate_retrieval(encoder, path, kinds={"sheep": "grazer", "duck": "grazer"})
+    result = report["directions"]["audio_to_text"]
+    assert result["recall_at_1"]["value"] == 0.0
+    assert result["same_kind"]["recall_at_1"]["value"] == 0.25
+
+
+def test_kinds_of_other_data_are_refused(encoder, pairs):
+    with pytest.raises(InvalidInputError, match=r"not one of the 1 labels.*'dog'"):
+        evaluate_retrieval(encoder, pairs[0], kinds={"ram": "sheep"})
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"", "mapping"),
+        (b"- ram", "mapping"),
+        (b"ram: [sheep]", "'ram'"),
+        (b"ram:", "'ram'"),
+        (b"no: sheep", "False"),
+        (b"ram: 'sheep", "not YAML"),
+        (b"\xff\xfe\x00", "not YAML"),
+        (b"ram: 2026-13-45", "not YAML"),
+    ],
+)
+def test_kinds_that_are_none(tmp_path, content, word):
+    path = tmp_path / "kinds.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InvalidInputError, match=word) as caught:
+        read_kinds(path)
+    assert str(path) in str(caught.value)
+    with pytest.raises(InvalidInputError, match="No such file"):
+        read_kinds(tmp_path / "none.yaml")
+
+
+def test_the_shipped_kinds_are_well_formed():
+    kinds = read_kinds(DEMO.parent / "benchmarks" / "tuxpaint_kinds.yaml")
+    assert len(kinds) == 22 and kinds["ram"] == kinds["baby sheep"] == "sheep"
+    # One step: a kind is not a label of another kind.
+    assert not set(kinds.values()) & set(kinds)
 
 
 def test_unreadable_entries_are_named(encoder, pairs):

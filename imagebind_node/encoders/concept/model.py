@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from math import gcd
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +20,7 @@ from imagebind_node.encoders.concept.efficientnet import INPUT_SIDE
 from imagebind_node.encoders.concept.image_tower import ImageTower
 from imagebind_node.encoders.concept.picture import contrast, depth_picture, square, thermal_picture
 from imagebind_node.encoders.concept.sound_evidence import SoundEvidence
+from imagebind_node.encoders.concept.sound_patches import sound_patches
 from imagebind_node.encoders.concept.weights import load_network, load_tensors, model_dir, read_card, verified
 from imagebind_node.encoders.concept.yamnet import YAMNet
 from imagebind_node.errors import InvalidInputError
@@ -41,6 +41,7 @@ PICTURES = frozenset({Modality.VISION, Modality.DEPTH, Modality.THERMAL})
 WINDOWS = {Modality.AUDIO: log_mel.WINDOW_SECONDS, Modality.IMU: inertial.WINDOW_SECONDS}
 SHORTEST_WINDOWS = {Modality.IMU: inertial.SHORTEST_STEPS / inertial.RATE}
 LABELS = 5
+AUDIO_BATCH = 64
 # Of the image tower; the others are small and stay in float32.
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -51,6 +52,9 @@ class ConceptEncoder(Encoder):
     vision: EfficientNet-Lite0. depth, thermal: the same on percentile-stretched grey. audio: YAMNet, the mean over
     0.975 s patches. imu: activities of a person, 2.56 s windows. text: MiniLM. Modalities share the space of MiniLM
     sentence embeddings, centred.
+
+    playback_rates: how fast whole sounds are played to YAMNet, 1 as recorded; (1.0,) takes a third of the time. May be
+    set at any time. Streams are always heard as they are.
     """
 
     name = "concept"
@@ -69,6 +73,7 @@ class ConceptEncoder(Encoder):
         classes = json.loads(verified(folder, "classes.json").read_text(encoding="utf-8"))
         self._image_names, self._audio_names = classes["image"], classes["audio"]
         self._constants = card["conse"]
+        self.playback_rates = tuple(self._constants["audio_playback_rates"])
         self._sounds = SoundEvidence(classes, self._constants)
         if self.modalities & PICTURES:
             self._images = ImageTower(folder, dtype)
@@ -101,11 +106,7 @@ class ConceptEncoder(Encoder):
             steps = inertial.steps_of(float(sample.times[-1] - sample.times[0]))
             return preprocess_imu(sample, rate=inertial.RATE, duration=steps / inertial.RATE)
         if isinstance(sample, AudioSample):
-            signal = at_model_rate(sample)
-            if len(signal) < log_mel.PATCH_SAMPLES:
-                # A short sound is repeated: the network never heard one that is followed by digital silence.
-                signal = np.resize(signal, log_mel.PATCH_SAMPLES)
-            return log_mel.patches(signal)
+            return sound_patches(sample, self.playback_rates)
         if isinstance(sample, TextSample):
             return minilm.tokenize(self._tokenizer, [sample.data])[0]
         if isinstance(sample, DepthSample):
@@ -154,13 +155,14 @@ class ConceptEncoder(Encoder):
 
     def audio_classes(self, batch: Tensor) -> Tensor:
         """Log-mel patches (B, P, 96, 64) -> AudioSet probabilities (B, 521), mean over the patches."""
-        return self.audio_network(batch.flatten(0, 1)).unflatten(0, batch.shape[:2]).mean(1)
+        # In parts: the first layers' activations of a long recording would take gigabytes.
+        parts = batch.flatten(0, 1).split(AUDIO_BATCH)
+        return torch.cat([self.audio_network(part) for part in parts]).unflatten(0, batch.shape[:2]).mean(1)
 
     def embed_audio_classes(self, probabilities: Tensor) -> Tensor:
         """AudioSet probabilities (..., 521) -> unit vectors (..., 384)."""
-        # A power under 1 lets the second and third guess count for more: sounds are told less surely than things.
-        weights = self._sounds.weights(probabilities) ** self._constants["audio_power"]
-        return conse(weights, self._tables["audio.rows"], self._constants["audio_classes"])
+        # All classes, not the best few: sounds are told less surely than things.
+        return F.normalize(self._sounds.weights(probabilities) @ self._tables["audio.rows"], dim=-1)
 
     def activities(self, batch: Tensor) -> Tensor:
         """Windows (B, 6, 32 to 128) of inertial measurements -> probabilities (B, 6) of activities."""
@@ -229,19 +231,6 @@ class ConceptEncoder(Encoder):
                 )
             )
         return embeddings
-
-
-def at_model_rate(sample: AudioSample) -> np.ndarray:
-    """Sound of any rate and channel count -> float32 (N,) at 16 kHz, channels averaged."""
-    signal = sample.data if sample.data.ndim == 1 else sample.data.mean(1, dtype=np.float32)
-    if sample.sample_rate == log_mel.SAMPLE_RATE:
-        return signal
-    # Not needed for sound at the model's rate, and half a second to import.
-    from scipy.signal import resample_poly
-
-    common = gcd(sample.sample_rate, log_mel.SAMPLE_RATE)
-    resampled = resample_poly(signal, log_mel.SAMPLE_RATE // common, sample.sample_rate // common)
-    return resampled.astype(np.float32)
 
 
 @register_encoder("concept")
