@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from imagebind_node.encoders.concept import log_mel
-from imagebind_node.encoders.concept.model import at_model_rate
+from imagebind_node.encoders.concept.sound_patches import at_model_rate
 from imagebind_node.encoders.concept.weights import load_network, model_dir
 from imagebind_node.encoders.concept.yamnet import YAMNet
 from imagebind_node.samples import AudioSample

@@ -95,7 +95,9 @@ def _print_recalls(title: str, directions: dict[str, dict[str, Any]]) -> None:
         for direction, found in directions.items()
     ]
     print(f"\n{title}:")
-    print_table(("direction", *(f"R@{rank.rpartition('_')[2]}" for rank in ranks), "mAP", "median rank"), rows)
+    print_table(
+        ("direction", *(f"R@{rank.rpartition('_')[2]}" for rank in ranks), "mAP", "median rank"), rows
+    )
 
 
 def _detection(args: argparse.Namespace) -> int:
