@@ -20,6 +20,7 @@ MENDS = {
     "opening": "the device is not there yet: see the devices above",
     "ended": "the file has been played to its end: set `loop` to play it again",
 }
+_DRIVER = "plug the device in, or correct the parameter that names it: it is tried again by itself"
 _ELSE = "the message says what was wrong; the log of that node has more"
 _COUNTERS = {"clock jumps": "keep clocks in step (chrony or PTP); a recording that starts over jumps as well"}
 
@@ -43,13 +44,14 @@ def findings_of(statuses: Iterable[Any]) -> Iterator[Finding]:
             continue
         if status.level != OK:
             text = f"{name}: {status.message}"
-            yield Finding("nodes", State.BROKEN, text, mend_of(status.message))
+            otherwise = _DRIVER if name.endswith(": driver") else _ELSE
+            yield Finding("nodes", State.BROKEN, text, mend_of(status.message, otherwise))
         values = {pair.key: pair.value for pair in status.values}
         for counter, mend in _COUNTERS.items():
             if values.get(counter, "0") not in ("", "0"):
                 yield Finding("nodes", State.BROKEN, f"{name}: {values[counter]} {counter}", mend)
 
 
-def mend_of(message: str) -> str:
+def mend_of(message: str, otherwise: str = _ELSE) -> str:
     """What to do about a message of /diagnostics."""
-    return next((mend for part, mend in MENDS.items() if part in message), _ELSE)
+    return next((mend for part, mend in MENDS.items() if part in message), otherwise)

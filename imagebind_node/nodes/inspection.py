@@ -131,7 +131,7 @@ def _faults(node: Any, topic: str) -> Iterator[Finding]:
                 yield Finding(
                     "graph",
                     State.BROKEN,
-                    f"{ends}: offered {_qos(publisher)}, requested {_qos(subscriber)}: {reason.strip(' ;')}",
+                    f"{ends}: offered {_qos(publisher)}, requested {_qos(subscriber)}: {reason.strip(' ;').removeprefix('ERROR: ')}",
                     next((mend for word, mend in _QOS_MENDS.items() if word in reason.lower()), _QOS_MEND),
                 )
 
