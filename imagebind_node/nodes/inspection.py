@@ -128,10 +128,11 @@ def _faults(node: Any, topic: str) -> Iterator[Finding]:
                 )
             fit, reason = qos_check_compatible(publisher.qos_profile, subscriber.qos_profile)
             if fit == QoSCompatibility.ERROR:
+                reason = reason.strip(" ;").removeprefix("ERROR: ")
                 yield Finding(
                     "graph",
                     State.BROKEN,
-                    f"{ends}: offered {_qos(publisher)}, requested {_qos(subscriber)}: {reason.strip(' ;').removeprefix('ERROR: ')}",
+                    f"{ends}: offered {_qos(publisher)}, requested {_qos(subscriber)}: {reason}",
                     next((mend for word, mend in _QOS_MENDS.items() if word in reason.lower()), _QOS_MEND),
                 )
 
