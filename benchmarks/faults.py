@@ -6,7 +6,7 @@
 Encoder, detector and fusion run in a process each, as launch starts them; this process publishes camera 640x480 at
 15 Hz, depth and thermal at 10 Hz, 16 kHz sound and an IMU at 200 Hz, and listens. `recovery` is the time in s from the
 moment when the source is back (for a node that was killed: when it is started again) to the arrival of the first
-result that is stamped after it: for sound that takes in the window of 0.975 s, for motion that of 2.56 s. `lost`: what
+result that is stamped after it; for sound that takes in a window of 0.975 s, for motion 0.64 s. `lost`: what
 was sent while all was well and did not reach the encoder (messages), or what the driver knows that it lost (samples).
 Exit status 1 if anything took longer than --limit s or did not come back.
 """

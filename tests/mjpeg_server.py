@@ -26,6 +26,7 @@ class MjpegServer:
         self._pictures = [cv2.imencode(".jpg", picture)[1].tobytes() for picture in pictures]
         self._going = threading.Event()
         self.stalled = threading.Event()
+        self.connections = 0
         self.number = 0
         """Of the picture sent last, counted from the start of the connection."""
 
@@ -46,6 +47,7 @@ class MjpegServer:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                server.connections += 1
                 self.send_response(200)
                 self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
                 self.end_headers()

@@ -171,7 +171,7 @@ class SensorNode(DriverNode, Generic[Device]):
         raise NotImplementedError
 
     def read(self, sensor: Device) -> Any:
-        """Wait for the next item. DeviceError, if none comes, is reported, and the sensor closed and opened anew."""
+        """Wait for the next item. DeviceError, if none comes, is reported; the sensor keeps trying by itself."""
         return sensor.read_latest(self.settings["read_timeout"])
 
     def deliver(self, item: Any) -> None:
@@ -199,7 +199,13 @@ class SensorNode(DriverNode, Generic[Device]):
                 self.get_logger().info(f"{sensor.name} has ended")
                 stop.wait()
                 return
-            self.deliver(self.read(sensor))
+            try:
+                item = self.read(sensor)
+            except DeviceError as error:
+                # Not closed for it: a network camera may take longer to open than we wait for a picture.
+                self.errors.add("driver", error)
+                continue
+            self.deliver(item)
 
     def stats(self) -> SensorStats | None:
         return self.sensor.stats if self.sensor else None

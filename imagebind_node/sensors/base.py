@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
-from imagebind_node.errors import DeviceError
+from imagebind_node.errors import DeviceError, ImagebindNodeError
 
 S = TypeVar("S")
 Delivered = TypeVar("Delivered", covariant=True)
@@ -67,7 +67,7 @@ class BackOff:
     """Growing pauses between attempts to open a device."""
 
     first: float = 0.25
-    largest: float = 2.0
+    largest: float = 1.0
     _next: float = field(default=0.0, init=False)
 
     def reset(self) -> None:
@@ -146,7 +146,7 @@ class ThreadedSensor(Generic[S]):
     def _stream(self, stop: threading.Event) -> bool:
         """Open the device and deliver until it ends (return False) or `stop` is set (return True).
 
-        Raises DeviceError when the device cannot be opened or is lost.
+        Raises DeviceError when the device cannot be opened or is lost. Whatever is raised is reported in `stats`.
         """
         raise NotImplementedError
 
@@ -156,9 +156,10 @@ class ThreadedSensor(Generic[S]):
             opened = self.stats.opened
             try:
                 finished = not self._stream(stop)
-            except DeviceError as error:
+            except Exception as error:  # noqa: BLE001 - without this thread nobody would try again; it is reported
                 finished = False
-                self.stats.last_error = str(error)
+                unforeseen = "" if isinstance(error, ImagebindNodeError) else f"{type(error).__name__}: "
+                self.stats.last_error = unforeseen + " ".join(str(error).split())
                 self.stats.state = "lost"
             if finished:
                 self.stats.state = "ended"

@@ -12,6 +12,7 @@ import soundfile
 from graph import eventually
 from imagebind_msgs.msg import Audio, Embedding
 from messages import DEMO, demo_sound
+from mjpeg_server import MjpegServer
 from sensor_msgs.msg import Image, Imu
 
 from imagebind_node.errors import InvalidInputError
@@ -69,6 +70,24 @@ def test_camera_publishes_a_video_and_survives_its_loss(client, running, video, 
     source.write_bytes(video.read_bytes())
     count = len(pictures)
     eventually(lambda: len(pictures) > count + 5, "pictures again")
+
+
+@pytest.mark.timeout(300)
+def test_a_camera_may_take_longer_to_open_than_a_picture_may_take(client, running):
+    """An RTSP camera takes seconds: who hangs up for impatience never sees a picture."""
+    server = MjpegServer()
+    server.stalled.set()
+    server.start()
+    try:
+        pictures = client.collect(Image, "camera/image_raw", qos.SENSOR)
+        node = running.make(CameraNode, source=server.url, read_timeout=0.1)
+        running.serve()
+        eventually(lambda: node.errors.counts["driver"] > 5, "errors")
+        server.stalled.clear()
+        eventually(lambda: pictures, "pictures")
+        assert server.connections == 1
+    finally:
+        server.stop()
 
 
 @pytest.mark.timeout(300)

@@ -41,3 +41,22 @@ def test_a_thread_that_outlived_close_ends_once_its_device_answers():
     assert not first.is_alive() and second.is_alive()
     sensor.close()
     assert not second.is_alive()
+
+
+class Faulty(ThreadedSensor[int]):
+    """Raises what nobody foresaw, once."""
+
+    def _stream(self, stop):
+        self.stats.opened += 1
+        if self.stats.opened == 1:
+            raise RuntimeError("a library's\n surprise")
+        return stop.wait(PATIENCE)
+
+
+def test_what_nobody_foresaw_is_reported_and_the_device_tried_again():
+    with Faulty("faulty") as sensor:
+        deadline = time.monotonic() + PATIENCE
+        while sensor.stats.opened < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert sensor.stats.last_error == "RuntimeError: a library's surprise"
