@@ -1,4 +1,4 @@
-"""Camera node: an OpenCV device, file or stream on `camera/image_raw`.
+"""Camera node: an OpenCV device, file or stream on `camera/image_raw`, its calibration on `camera/camera_info`.
 
 ros2 run imagebind_node camera --ros-args -p source:=0 -p fps:=15.0
 """
@@ -9,12 +9,15 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from imagebind_node.nodes.driver import CAMERA_TOPIC, SensorNode
+from imagebind_node.errors import InvalidInputError
+from imagebind_node.nodes.driver import CAMERA_INFO_TOPIC, CAMERA_TOPIC, SensorNode
 from imagebind_node.nodes.executor import run
 from imagebind_node.nodes.parameters import Setting
-from imagebind_node.nodes.path_parameters import SOURCE
+from imagebind_node.nodes.path_parameters import READ, SOURCE
 from imagebind_node.samples import ImageSample
+from imagebind_node.sensors.calibration import read_calibration
 from imagebind_node.sensors.camera import Camera, CameraConfig
+from imagebind_node.sensors.camera_model import CameraModel
 
 SETTINGS = [
     Setting(
@@ -29,6 +32,12 @@ SETTINGS = [
         "fps", 0.0, "Frames a second to ask a device for, or to play a file at; 0: its own.", 0.0, 1000.0
     ),
     Setting("loop", False, "Start a file over at its end."),
+    Setting(
+        "calibration",
+        "",
+        "Calibration file (YAML of camera_calibration), published as camera/camera_info; empty: none.",
+        path=READ,
+    ),
     Setting("frame_id", "camera_optical_frame", "Coordinate frame of the pictures (REP-105)."),
     Setting("read_timeout", 1.0, "Seconds without a picture that count as an error.", 0.1, 60.0, live=True),
 ]
@@ -38,7 +47,13 @@ class CameraNode(SensorNode[Camera]):
     """Publishes pictures with their time of capture; survives the loss of the device."""
 
     def __init__(self, name: str = "camera", **options: Any) -> None:
-        super().__init__(name, SETTINGS, [CAMERA_TOPIC], **options)
+        super().__init__(name, SETTINGS, [CAMERA_TOPIC, CAMERA_INFO_TOPIC], **options)
+        self._geometry: CameraModel | None = None
+
+    def configure(self) -> None:
+        file = self.settings["calibration"]
+        self._geometry = read_calibration(file) if file else None
+        super().configure()
 
     def make(self) -> Camera:
         names = ("source", "width", "height", "fps", "loop", "frame_id")
@@ -46,6 +61,15 @@ class CameraNode(SensorNode[Camera]):
 
     def deliver(self, item: ImageSample) -> None:
         self.emit_picture(CAMERA_TOPIC, item)
+        if self._geometry is None:
+            return
+        height, width = item.data.shape[:2]
+        if (width, height) == (self._geometry.width, self._geometry.height):
+            self.emit_info(CAMERA_INFO_TOPIC, self._geometry, item.stamp, item.frame_id)
+        else:
+            size = f"{self._geometry.width}x{self._geometry.height}"
+            wrong = f"pictures are {width}x{height}, the camera was calibrated at {size}: set width and height to that"
+            self.errors.add("driver", InvalidInputError(wrong))
 
 
 def main(args: Sequence[str] | None = None) -> int:

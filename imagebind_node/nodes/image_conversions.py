@@ -158,8 +158,12 @@ def picture_message(sample: PictureSample, encoding: str = "") -> Image:
 
 
 def camera_info_message(camera: CameraModel, stamp: int, frame_id: str) -> CameraInfo:
-    """Geometry -> CameraInfo. P is K, with -fx * baseline in P[3] as for the second camera of a stereo pair."""
+    """Geometry -> CameraInfo.
+
+    Where the model has no projection, P is K, with -fx * baseline in P[3] as for the second camera of a stereo pair.
+    """
     k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
+    pinhole = [*k[0:3], -camera.fx * camera.baseline_m, *k[3:6], 0.0, *k[6:9], 0.0]
     return CameraInfo(
         header=header(stamp, frame_id),
         width=camera.width,
@@ -167,8 +171,8 @@ def camera_info_message(camera: CameraModel, stamp: int, frame_id: str) -> Camer
         distortion_model=camera.distortion_model,
         d=list(camera.distortion),
         k=k,
-        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
-        p=[*k[0:3], -camera.fx * camera.baseline_m, *k[3:6], 0.0, *k[6:9], 0.0],
+        r=camera.rectification or [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p=camera.projection or pinhole,
     )
 
 

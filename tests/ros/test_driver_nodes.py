@@ -13,7 +13,7 @@ from graph import eventually
 from imagebind_msgs.msg import Audio, Embedding
 from messages import DEMO, demo_sound
 from mjpeg_server import MjpegServer
-from sensor_msgs.msg import Image, Imu
+from sensor_msgs.msg import CameraInfo, Image, Imu
 
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.nodes import qos
@@ -25,6 +25,15 @@ from imagebind_node.nodes.replay import ReplayNode
 from imagebind_node.nodes.thermal import ThermalNode
 
 RATE = 16000
+CALIBRATION = """\
+image_width: {width}
+image_height: 480
+camera_matrix: {{rows: 3, cols: 3, data: [600, 0, 320, 0, 602, 240, 0, 0, 1]}}
+distortion_model: plumb_bob
+distortion_coefficients: {{rows: 1, cols: 5, data: [0.1, 0, 0, 0, 0]}}
+rectification_matrix: {{rows: 3, cols: 3, data: [1, 0, 0, 0, 1, 0, 0, 0, 1]}}
+projection_matrix: {{rows: 3, cols: 4, data: [610, 0, 320, 0, 0, 612, 240, 0, 0, 0, 1, 0]}}
+"""
 
 
 def stamp(message):
@@ -46,6 +55,31 @@ def video(tmp_path):
         writer.write(np.full((480, 640, 3), (10, 10 * index, 240), np.uint8))
     writer.release()
     return path
+
+
+def test_camera_publishes_its_calibration_for_pictures_of_that_size(client, running, video, tmp_path):
+    infos = client.collect(CameraInfo, "camera/camera_info", qos.SENSOR)
+    pictures = client.collect(Image, "camera/image_raw", qos.SENSOR)
+    path = tmp_path / "camera.yaml"
+    path.write_text(CALIBRATION.format(width=640))
+    node = running.make(CameraNode, source=str(video), loop=True, frame_id="eye", calibration=str(path))
+    running.serve()
+    eventually(
+        lambda: {stamp(i) for i in infos} & {stamp(p) for p in pictures}, "an info with a picture's stamp"
+    )
+    info = infos[-1]
+    assert (info.width, info.height, info.header.frame_id) == (640, 480, "eye")
+    assert (info.k[0], info.p[0], info.p[5], list(info.d)) == (600.0, 610.0, 612.0, [0.1, 0.0, 0.0, 0.0, 0.0])
+    assert node.errors.counts["driver"] == 0
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    path.write_text(CALIBRATION.format(width=320))
+    node.trigger_configure()
+    infos.clear()
+    node.trigger_activate()
+    eventually(lambda: node.errors.counts["driver"] > 0, "an error for the wrong size")
+    assert "calibrated at 320x480" in node.errors.last["driver"]
+    assert not infos
 
 
 @pytest.mark.timeout(300)
