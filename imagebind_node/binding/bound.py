@@ -117,10 +117,10 @@ def load_bound(folder: str | Path, device: str = "cpu") -> BoundTower:
         raise ModelFileError(
             f"{path} is not the file of its card: sha256 {found}, expected {expected}; copy it again"
         )
-    tower = build_tower(card["tower"], int(card["space"]["dim"]))
     try:
+        tower = build_tower(card["tower"], int(card["space"]["dim"]))
         tower.load_state_dict(load_file(path))
-    except (RuntimeError, SafetensorError) as error:
+    except (RuntimeError, MemoryError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelFileError(f"{path} does not fit the tower of its card: {reason}") from None
     tower.eval().requires_grad_(False)

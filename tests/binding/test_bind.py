@@ -118,6 +118,10 @@ def test_other_spaces_are_refused(bound, tmp_path):
         ("card.yaml", lambda b: b.replace(b"bound/1", b"bound/9"), "not the card"),
         ("card.yaml", lambda b: b.replace(b"name: conv1d", b"name: conv9d"), "unknown tower 'conv9d'"),
         ("card.yaml", lambda b: b.replace(b"- 48", b"- 56"), "does not fit"),
+        ("card.yaml", lambda b: b.replace(b"- 48", b"- 99999999999999"), "does not fit"),
+        ("card.yaml", lambda b: b.replace(b"- 48", b"- -4"), "above 0"),
+        ("card.yaml", lambda b: b.replace(b"dim: 384", b"dim: many"), "entry space"),
+        ("card.yaml", lambda b: b"\xff\xfe" + b, "damaged"),
     ],
 )
 def test_a_damaged_checkpoint_is_one_clear_error(bound, tmp_path, file, damage, says):
