@@ -21,6 +21,7 @@ from imagebind_node.nodes.imu_input import ImuInput
 from imagebind_node.nodes.measurement_input import MeasurementInput
 from imagebind_node.nodes.models import load_model, model_name
 from imagebind_node.nodes.parameters import Setting, model_settings
+from imagebind_node.nodes.path_parameters import READ
 from imagebind_node.nodes.picture_input import TOPICS, PictureInput
 from imagebind_node.nodes.requests import Requests
 from imagebind_node.preprocessing.thermal import RANGE_MODES, ThermalRange
@@ -48,6 +49,7 @@ SETTINGS = [
         "bound",
         [""],
         "Folders of towers that were bound to the model's space; each adds a modality or takes the place of one.",
+        path=READ,
     ),
     Setting(
         "rate.bound", 10.0, "Measurements of a bound sense encoded a second at most; 0: all.", 0.0, 1000.0

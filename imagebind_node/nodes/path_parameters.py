@@ -37,12 +37,18 @@ class PathParameters:
         for name in kinds:
             self.checked(name, started[name])
 
-    def checked(self, name: str, value: str) -> str:
-        """`value` as it is to be used: an absolute path; an empty one, a device number, an address as they are.
+    def checked(self, name: str, value: Any) -> Any:
+        """`value`, a path or a list of paths, as it is to be used: absolute; an empty one, a device number or an
+        address as it is.
 
         Links in a source are left to whoever opens it: that of a device leads elsewhere after every plugging in.
         Raises InvalidInputError for a path outside the folders.
         """
+        if isinstance(value, str):
+            return self._checked(name, value)
+        return [self._checked(name, path) for path in value]
+
+    def _checked(self, name: str, value: str) -> str:
         kind = self._kinds[name]
         if not value.strip() or (kind == SOURCE and not is_local(value)):
             return value
@@ -56,7 +62,7 @@ class PathParameters:
 
     def _trusted(self, name: str, value: str) -> bool:
         """True for what the operator named at start, unless there are folders; for devices even then."""
-        if value != self._started[name]:
+        if value not in self._named(name):
             return False
         chosen = self._chosen[purpose_of(self._kinds[name])]
         is_device = self._kinds[name] == SOURCE and posixpath.normpath(value).startswith("/dev/")
@@ -65,11 +71,17 @@ class PathParameters:
     def _folders(self, purpose: str) -> AllowedFolders:
         mend = f"to allow it, start the node with its folder in {FOLDERS[purpose]}"
         named = [
-            self._started[name]
+            path
             for name, kind in self._kinds.items()
-            if purpose_of(kind) == purpose and (kind != SOURCE or is_local(self._started[name]))
+            for path in self._named(name)
+            if purpose_of(kind) == purpose and path.strip() and (kind != SOURCE or is_local(path))
         ]
-        return AllowedFolders.of(purpose, self._chosen[purpose] or [n for n in named if n.strip()], mend)
+        return AllowedFolders.of(purpose, self._chosen[purpose] or named, mend)
+
+    def _named(self, name: str) -> list[str]:
+        """The paths that a parameter named at start."""
+        value = self._started[name]
+        return [value] if isinstance(value, str) else list(value)
 
 
 def _absolute(path: str) -> Path:

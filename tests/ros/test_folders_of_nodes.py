@@ -49,7 +49,8 @@ def places(tmp_path):
 @pytest.mark.parametrize("name", NODES)
 def test_every_parameter_that_may_name_a_file_is_confined(name):
     for setting in import_module(f"imagebind_node.nodes.{name}").SETTINGS:
-        if isinstance(setting.default, str) and setting.choices is None:
+        words = setting.default if isinstance(setting.default, list) else [setting.default]
+        if all(isinstance(word, str) for word in words) and setting.choices is None:
             assert bool(setting.path) != (setting.name in WORDS), setting.name
             assert not setting.path or purpose_of(setting.path) in FOLDERS
             assert not (setting.path and setting.live)
@@ -83,6 +84,16 @@ def test_a_link_that_changes_after_the_check_is_checked_again(client, running, p
     assert "\n" not in str(node.start_error)
 
 
+def test_lists_of_paths(client, running, places):
+    node = running.make(
+        EncoderNode, start=False, bound=[str(places / "mine"), str(places / "secret" / "a.wav")]
+    )
+    running.serve()
+    assert put(client, node, bound=[str(places / "mine" / "a.wav"), ""]) == ""
+    assert node.settings["bound"] == [str(places / "mine" / "a.wav"), ""]
+    assert "outside the folders" in put(client, node, bound=[str(places / "mine"), str(places / "secret")])
+
+
 def test_folders_are_set_at_start_only_and_bind_the_start_too(client, running, places):
     node = running.make(ReplayNode, start=False, read_folders=[str(places / "mine")])
     running.serve()
@@ -113,6 +124,7 @@ def test_the_memory_is_written_nowhere_else(client, running, places):
     ("node_class", "parameter", "value"),
     [
         (EncoderNode, "checkpoint", "/etc/passwd"),
+        (EncoderNode, "bound", ["", "/etc"]),
         (RecognizerNode, "class_set", "/etc/passwd"),
         (CameraNode, "source", "/etc/passwd"),
         (CameraNode, "source", "file:///etc/passwd"),
