@@ -152,6 +152,23 @@ def test_a_model_folder_cannot_bring_its_own_code(tmp_path):
     assert not target.exists()
 
 
+def test_the_card_of_a_bound_tower_names_no_code_of_its_own(monkeypatch):
+    pytest.importorskip("rclpy")
+    from imagebind_node.nodes.measurement_input import message_type, trusted
+
+    monkeypatch.delenv("IMAGEBIND_NODE_PLUGINS", raising=False)
+    for read in ("os:system", "own:f", ":", ["os:system"], 3):
+        with pytest.raises(InvalidInputError, match="asks for the code"):
+            trusted(read)
+    assert trusted("twist.linear.x") == "twist.linear.x"
+    assert trusted(None) is None
+    monkeypatch.setenv("IMAGEBIND_NODE_PLUGINS", "my_lidar, own")
+    assert trusted("own:f") == "own:f"
+    for name in ("os.path/msg/join", "../msg/A", "sensor_msgs/msg/", ""):
+        with pytest.raises(InvalidInputError, match="no message type"):
+            message_type(name)
+
+
 def test_documents_are_bounded_in_size_depth_and_references(tmp_path):
     path = tmp_path / "a"
     laughs = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(

@@ -53,12 +53,16 @@ class Registry(Generic[Thing]):
         return sorted(self._things)
 
 
+def plugin_modules() -> list[str]:
+    """Modules that entry points and the environment name: the code that may be run."""
+    named = os.environ.get(ENVIRONMENT, "").split(",")
+    return [entry.value for entry in entry_points(group=GROUP)] + [n.strip() for n in named if n.strip()]
+
+
 @lru_cache(maxsize=1)
 def load_plugins() -> None:
-    """Import what entry points and the environment name, once. Raises InvalidInputError if that fails."""
-    modules = [entry.value for entry in entry_points(group=GROUP)]
-    modules += [name.strip() for name in os.environ.get(ENVIRONMENT, "").split(",") if name.strip()]
-    for name in modules:
+    """Import all plugins, once. Raises InvalidInputError if that fails."""
+    for name in plugin_modules():
         try:
             import_module(name)
         except ImportError as error:

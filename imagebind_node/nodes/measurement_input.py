@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from imagebind_node.binding.measurements import measurement, scalars
+from imagebind_node.binding.plugins import ENVIRONMENT, plugin_modules
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.nodes import qos
 from imagebind_node.nodes.base import ManagedNode
@@ -36,7 +37,7 @@ class MeasurementInput:
         self._node = node
         self.modality = modality
         self.topic = str(source.get("topic") or modality).lstrip("/")
-        self._kind, self._read = str(source.get("type")), source.get("read")
+        self._kind, self._read = str(source.get("type")), trusted(source.get("read"))
         self._message_type = message_type(self._kind)
         self.gate = RateGate(rate)
         self.order = StampOrder()
@@ -98,9 +99,23 @@ class MeasurementInput:
             self._notify()
 
 
+def trusted(read: Any) -> str | None:
+    """`read` of a card. A card is data: of functions, only those of plugins are called. Raises InvalidInputError."""
+    if read is not None and (not isinstance(read, str) or (":" in read)):
+        module = str(read).partition(":")[0]
+        if module not in plugin_modules():
+            raise InvalidInputError(
+                f"the card of a bound tower asks for the code {str(read)[:80]!r}: if you trust it, name its module "
+                f"in {ENVIRONMENT}"
+            )
+    return read
+
+
 def message_type(name: str) -> type:
     """`sensor_msgs/msg/LaserScan` -> its class. Raises InvalidInputError if it is not installed."""
     package, _, kind = name.partition("/msg/")
+    if not (package.isidentifier() and kind.isidentifier()):
+        raise InvalidInputError(f"{name!r} is no message type: write package/msg/Type")
     try:
         found = getattr(import_module(f"{package}.msg"), kind)
     except (ImportError, AttributeError, ValueError) as error:
