@@ -6,11 +6,22 @@
 set -euo pipefail
 python=$1
 
-missing=()
+missing=() optional=()
 need() { # need PACKAGE COMMAND...: PACKAGE is missing if COMMAND fails
   local package=$1
   shift
   "$@" >/dev/null 2>&1 || missing+=("$package")
+}
+want() { # as need, but only where the release has PACKAGE
+  local package=$1
+  shift
+  "$@" >/dev/null 2>&1 || optional+=("$package")
+}
+to_be_had() { # those of `optional` that apt knows
+  local package
+  for package in "${optional[@]}"; do
+    ! apt-cache show "$package" >/dev/null 2>&1 || echo "$package"
+  done
 }
 has_library() { /sbin/ldconfig -p | grep -F "$1"; }
 has_headers() { "$python" -c 'import os, sysconfig as s; open(os.path.join(s.get_paths()["include"], "Python.h"))'; }
@@ -36,10 +47,12 @@ need gstreamer1.0-plugins-base has_element videotestsrc # the same: a picture
 need gstreamer1.0-plugins-good has_element rtp        # the same: RTP
 need gstreamer1.0-plugins-ugly has_element x264       # the same: H.264
 
-need libfastrtps-dev test -e /usr/include/fastdds/dds/domain/DomainParticipant.hpp  # tests of DDS security
-need openssl command -v openssl                       # the same
+want libfastrtps-dev test -e /usr/include/fastdds/dds/domain/DomainParticipant.hpp # tests of DDS security
+want openssl command -v openssl                       # the same
 
-[ ${#missing[@]} -gt 0 ] || exit 0
+if [ ${#missing[@]} -eq 0 ] && { [ "$(id -u)" -ne 0 ] || [ -z "$(to_be_had)" ]; }; then
+  exit 0
+fi
 if ! command -v apt-get >/dev/null; then
   echo "warning: not found: ${missing[*]} (Debian names); install them with this system's package manager" >&2
   exit 0
@@ -50,6 +63,7 @@ if [ "$(id -u)" -ne 0 ]; then
   echo "         Without g++ and headers the set-up fails; without the others tests of devices are skipped." >&2
   exit 0
 fi
-echo "installing ${missing[*]}" >&2
 apt-get update -qq
+mapfile -t -O ${#missing[@]} missing < <(to_be_had)
+echo "installing ${missing[*]}" >&2
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
