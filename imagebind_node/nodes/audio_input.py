@@ -59,6 +59,11 @@ class AudioInput:
         self._timer: Any = None
         self._stop_listening: Callable[[], None] | None = None
 
+    @staticmethod
+    def expect(node: ManagedNode) -> None:
+        """Let what comes from now on wait for `open`."""
+        node.expect(Audio, TOPIC, qos.audio(node.settings["audio_reliable"]))
+
     def open(self) -> None:
         """Subscribe."""
         name = self._node.resolve_topic_name(TOPIC)

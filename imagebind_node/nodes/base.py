@@ -57,6 +57,7 @@ class ManagedNode(LifecycleNode):
         self.diagnostics.add("qos", self.qos_watch.report)
         self._publishers_of_ours: list[Any] = []
         self._subscriptions_of_ours: list[Any] = []
+        self._expected: dict[str, Any] = {}
         self.start_error: Exception | None = None
 
     def configure(self) -> None:
@@ -90,7 +91,10 @@ class ManagedNode(LifecycleNode):
     def subscription(
         self, message_type: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile
     ) -> Any:
-        """A subscription that `deactivate` destroys. What `callback` raises is logged and counted."""
+        """A subscription that `deactivate` destroys. What `callback` raises is logged and counted.
+
+        One that was prepared by `expect` brings what came meanwhile.
+        """
 
         def guarded(message: Any) -> None:
             try:
@@ -98,6 +102,10 @@ class ManagedNode(LifecycleNode):
             except Exception as error:  # noqa: BLE001 - one bad message must not end the node; it is reported
                 self.errors.add(topic, error)
 
+        expected = self._expected.pop(topic, None)
+        if expected is not None:
+            expected.callback = guarded
+            return expected
         subscription = self.create_subscription(
             message_type,
             topic,
@@ -107,6 +115,15 @@ class ManagedNode(LifecycleNode):
         )
         self._subscriptions_of_ours.append(subscription)
         return subscription
+
+    def expect(self, message_type: type, topic: str, qos: QoSProfile) -> None:
+        """Subscribe in `configure` already, for signals that should not be lost while a model is loaded.
+
+        Only with autostart, where nothing else comes between: messages wait in the queue of DDS until `activate`
+        subscribes to `topic`. If it does not, or a node of this process produces the topic, nothing is kept.
+        """
+        if self.settings["autostart"] and not self.exchange.has_producer(self.resolve_topic_name(topic)):
+            self._expected[topic] = self.subscription(message_type, topic, lambda message: None, qos)
 
     def timer(self, period: float, callback: Callable[[], None]) -> Any:
         """Call `callback` every `period` s of the machine's steady clock; what it raises is logged and counted.
@@ -146,6 +163,7 @@ class ManagedNode(LifecycleNode):
         result = self._attempt("activate", self.activate, self._undo_activate)
         if result != SUCCESS:
             super().on_deactivate(state)
+        self._unsubscribe_expected()
         self.active = result == SUCCESS
         return result
 
@@ -196,7 +214,12 @@ class ManagedNode(LifecycleNode):
             self.unsubscribe(subscription)
         self.active = False
 
+    def _unsubscribe_expected(self) -> None:
+        while self._expected:
+            self.unsubscribe(self._expected.popitem()[1])
+
     def _undo_configure(self) -> None:
+        self._unsubscribe_expected()
         self.cleanup()
         for publisher in self._publishers_of_ours:
             self.destroy_lifecycle_publisher(publisher)

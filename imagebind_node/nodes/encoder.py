@@ -99,6 +99,9 @@ class EncoderNode(ManagedNode):
         from imagebind_msgs.srv import Encode
 
         chosen = ThermalRange(*(self.settings[f"thermal.{name}"] for name in ("mode", "low", "high")))
+        for modality, source in ((Modality.AUDIO, AudioInput), (Modality.IMU, ImuInput)):
+            if modality.value in self.settings["modalities"]:
+                source.expect(self)
         self._encoder = load_model(self.settings, [folder for folder in self.settings["bound"] if folder])
         self._encoder.thermal_range = chosen
         streamed = [m for m in (*TOPICS, Modality.AUDIO, Modality.IMU) if m in self._encoder.modalities]

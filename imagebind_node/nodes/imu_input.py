@@ -36,6 +36,11 @@ class ImuInput:
         self._notify = notify
         self._stop_listening: Callable[[], None] | None = None
 
+    @staticmethod
+    def expect(node: ManagedNode) -> None:
+        """Let what comes from now on wait for `open`."""
+        node.expect(Imu, TOPIC, qos.MOTION)
+
     def open(self) -> None:
         """Subscribe."""
         name = self._node.resolve_topic_name(TOPIC)

@@ -7,8 +7,8 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 SENSOR = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Pictures: only the newest counts; also receives from reliable publishers."""
 
-MOTION = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
-"""Inertial measurements: small and many; half a second of them at 200 Hz outlasts a busy executor."""
+MOTION = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=600, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Inertial measurements: small and many; three seconds of them at 200 Hz outlast the start of an encoder."""
 
 RESULT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.RELIABLE)
 """Embeddings and detections."""
