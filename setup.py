@@ -14,6 +14,7 @@ NODES = (
     "fusion",
     "memory",
     "recognizer",
+    "generator",
     "camera",
     "realsense",
     "thermal",
@@ -90,6 +91,8 @@ EXTRAS = {
     "bags": ["rosbags>=0.10"],
     "learn": ["scikit-learn>=1.3"],
     "ray": ["ray[data]>=2.40"],
+    # Tried with 0.41.0, the last for Python 3.10, and 0.42.1: pictures from embeddings of ImageBind.
+    "generate": ["diffusers>=0.41", "transformers>=5.20,<6", "accelerate>=1.0"],
     "tracking": ["trackers>=2.6", "supervision>=0.27"],
     # Readers of evaluation datasets that come in HDF5.
     "serial": ["pyserial>=3.5"],

@@ -16,9 +16,10 @@ from typing import Any
 
 from imagebind_node.download import Progress, fetch
 from imagebind_node.errors import InvalidInputError, ModelFileError
+from imagebind_node.hub import HubFolder, fetch_folder
 
 _BLOCK = 1 << 22
-MODELS = ("concept", "imagebind_huge")
+MODELS = ("concept", "imagebind_huge", "stable_unclip")
 
 
 def cache_root() -> Path:
@@ -44,7 +45,10 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a card says. `bundled`: the files come with the package; otherwise `pull` fetches them."""
+    """What a card says. `bundled`: the files come with the package; otherwise `pull` fetches them.
+
+    hub: repositories that `pull` fetches whole folders from; `files` then are only those that must be there.
+    """
 
     name: str
     space: str
@@ -56,6 +60,7 @@ class ModelCard:
     source: str
     files: tuple[ModelFile, ...]
     folder: Path
+    hub: tuple[HubFolder, ...] = ()
 
     def path(self, file: ModelFile) -> Path:
         """Where `file` is, or belongs."""
@@ -80,7 +85,8 @@ def read_model_card(name: str) -> ModelCard:
     folder = model_dir(name)
     raw = read_card(folder)
     try:
-        files = tuple(_file(key, entry) for key, entry in raw["files"].items())
+        files = tuple(_file(key, entry or {}) for key, entry in raw["files"].items())
+        hub = tuple(HubFolder(**entry) for entry in raw.get("hub", ()))
         licence = raw.get("licence", {})
         if isinstance(licence, str):
             licence = {"name": licence}
@@ -88,13 +94,14 @@ def read_model_card(name: str) -> ModelCard:
             name=name,
             space=raw["space"]["id"],
             dim=int(raw["space"]["dim"]),
-            bundled=all(file.url is None for file in files),
+            bundled=not hub and all(file.url is None for file in files),
             licence=licence.get("name", "see NOTICE"),
             licence_url=licence.get("url", ""),
             terms=licence.get("terms", ""),
             source=str(raw.get("source", "")),
             files=files,
             folder=folder,
+            hub=hub,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelFileError(f"{folder / 'card.yaml'} is damaged ({error}): reinstall the package") from error
@@ -125,12 +132,18 @@ def licence_text(name: str) -> str:
 
 
 def pull(
-    name: str, *, accept_licence: bool, url: str | None = None, progress: Progress | None = None
+    name: str,
+    *,
+    accept_licence: bool,
+    url: str | None = None,
+    repository: str | None = None,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Fetch the files of a model into its cache folder and check them; returns their paths.
 
     An interrupted download is resumed. `url`: another place to fetch a one-file model from, for example a mirror
-    in your network; the same checks apply. progress(done, total) is called as bytes arrive, total None if unknown.
+    in your network; the same checks apply. `repository`: another one on the Hugging Face Hub (OWNER/NAME) for a model
+    that comes from there. progress(done, total) is called as bytes arrive, total None if unknown; not for the Hub.
     Raises InvalidInputError without acceptance, ModelFileError if the network or the file fails.
     """
     card = read_model_card(name)
@@ -141,8 +154,15 @@ def pull(
         raise InvalidInputError(
             f"{name} is licensed under {card.licence}, read {card.licence_url}: pull it with --accept-licence"
         )
-    if url is not None and len(card.files) != 1:
+    if url is not None and (card.hub or len(card.files) != 1):
         raise InvalidInputError(f"{name} has {len(card.files)} files: url fits models of one file only")
+    if repository is not None and not card.hub:
+        raise InvalidInputError(f"{name} does not come from the Hugging Face Hub: give a url instead")
+    if card.hub:
+        for index, folder in enumerate(card.hub):
+            fetch_folder(folder, model_folder(name), repository if index == 0 else None)
+        verify(name)
+        return [card.path(file) for file in card.files]
     paths = []
     for file in card.files:
         path = card.path(file)

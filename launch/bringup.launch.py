@@ -105,10 +105,16 @@ ARGUMENTS = [
         choices=SWITCH,
         description="Start the node that names what is sensed.",
     ),
+    DeclareLaunchArgument(
+        "generator",
+        default_value="false",
+        choices=SWITCH,
+        description="Start the node that draws pictures of what is asked for.",
+    ),
 ]
 CORE = ("encoder", "detector")
-OPTIONAL = ("fusion", "memory", "recognizer")
-MODEL_NODES = (*CORE, "memory", "recognizer")
+OPTIONAL = ("fusion", "memory", "recognizer", "generator")
+MODEL_NODES = (*CORE, "memory", "recognizer", "generator")
 # Launch argument -> driver that it starts.
 DRIVERS = {
     "camera": "camera",

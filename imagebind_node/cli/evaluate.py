@@ -1,7 +1,8 @@
 """Measure a model on data of your own, with chance and 95 % confidence intervals.
 
-DATA is a folder with pairs.json (retrieval: a list of {"text", "image", "sound"}) or scenes.json (detection: a list
-of {"image", "sound", "label", "box": [x0, y0, x1, y1]}), or such a file; paths in it are relative to it.
+DATA is a folder with pairs.json (retrieval, generation: a list of {"text", "image", "sound"}) or scenes.json
+(detection: a list of {"image", "sound", "label", "box": [x0, y0, x1, y1]}), or such a file; paths in it are relative
+to it.
 
 With --kinds, retrieval reports every figure twice: word for word ("ram" for "sheep" is wrong) and by kind (it is
 right); chance is that of each. FILE is YAML, label: kind; labels that are not listed are kinds of their own.
@@ -9,6 +10,7 @@ right); chance is that of each. FILE is YAML, label: kind; labels that are not l
 examples:
   imagebind-node evaluate retrieval DATA
   imagebind-node evaluate retrieval DATA --kinds kinds.yaml
+  imagebind-node evaluate generation DATA --query sound
   imagebind-node evaluate detection DATA --query text
   imagebind-node evaluate zero-shot ESC-50-master --dataset esc50
   imagebind-node evaluate vision-model concept timm:resnet50 timm:resnet50@random --data DATA
@@ -17,16 +19,26 @@ examples:
 from __future__ import annotations
 
 import argparse
+import logging
+import sys
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imagebind_node.cli.evaluate_datasets import add_tasks
 from imagebind_node.cli.evaluate_vision import add_task
-from imagebind_node.cli.options import add_model_arguments, fraction, load_model
+from imagebind_node.cli.options import add_model_arguments, fraction, load_model, positive_int
 from imagebind_node.cli.output import print_json, print_table
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.samples import Modality
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from imagebind_node.encoders.base import Encoder
+
+logger = logging.getLogger(__name__)
 _SENSE = {"sound": Modality.AUDIO, "text": Modality.TEXT, "image": Modality.VISION}
 
 
@@ -46,9 +58,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--detector", metavar="NAME", help="concept, dense, crops or owlvit (default: by model)"
     )
     detection.set_defaults(evaluate=_detection)
+    generation = tasks.add_parser("generation", help="is a generated picture still what was asked for?")
+    generation.add_argument(
+        "--query", choices=sorted(_SENSE), default="sound", help="what is drawn (default: sound)"
+    )
+    generation.add_argument(
+        "--draws", type=positive_int, default=2, help="pictures of each entry (default: 2)"
+    )
+    generation.add_argument("--steps", type=int, default=0, help="of the sampler (default: the model's own)")
+    generation.add_argument("--seed", type=positive_int, default=1, help="of the first picture (default: 1)")
+    generation.add_argument("--judge", type=float, help="concept: pull of the image tower (0: none)")
+    generation.add_argument(
+        "--gallery",
+        type=Path,
+        metavar="DIR",
+        help="pictures among which the nearest is looked for (default: DATA's)",
+    )
+    generation.add_argument("--out", type=Path, metavar="DIR", help="keep the pictures there, by entry")
+    generation.set_defaults(evaluate=_generation)
     add_tasks(tasks)
     add_task(tasks)
-    for task in (retrieval, detection):
+    for task in (retrieval, detection, generation):
         task.add_argument("data", type=Path, metavar="DATA", help="folder or list file")
         add_model_arguments(task)
 
@@ -127,6 +157,90 @@ def _detection(args: argparse.Namespace) -> int:
     print_table(("%  [95 % interval], chance in brackets", ""), rows)
     print(f"{report['regions']:.1f} regions and {report['detect_ms']:.0f} ms a scene (median)")
     return 0
+
+
+def _generation(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from imagebind_node.evaluation import evaluate_generation
+    from imagebind_node.generation import load_generator
+    from imagebind_node.generation.options import backend_options, require_options
+
+    path = _list_file(args.data, "pairs.json")
+    require_options(args.model, {"judge": args.judge})
+    encoder = load_model(args, {Modality.VISION, Modality.TEXT, _SENSE[args.query]})
+    placed = {"device": args.device, "precision": args.precision, "judge": args.judge}
+    generator = load_generator(encoder, **backend_options(args.model, **placed))
+    gallery = None if args.gallery is None else _embed_folder(encoder, args.gallery)
+    with tqdm(unit="picture", disable=not sys.stderr.isatty(), leave=False) as bar:
+        report = evaluate_generation(
+            encoder,
+            generator,
+            path,
+            query=_SENSE[args.query],
+            draws=args.draws,
+            steps=args.steps,
+            seed=args.seed,
+            gallery=gallery,
+            progress=lambda: bar.update() and None,
+            keep=_keeper(args.out),
+        )
+    if args.json:
+        print_json(
+            "evaluate_generation", model=encoder.name, generator=generator.name, data=str(path), **report
+        )
+        return 0
+    print(
+        f"{generator.name} on {report['n']} entries of {path}: {report['draws']} pictures of each {args.query}"
+    )
+    names = {
+        "round_trip": "picture drawn, embedded, named",
+        "nearest_picture": "nearest picture, named",
+        "query": f"{args.query} itself, named",
+    }
+    rows = [
+        (label, *(_share(report[name][f"recall_at_{rank}"]) for rank in (1, 5)))
+        for name, label in names.items()
+    ]
+    print_table(("%  [95 % interval], chance in brackets", "R@1", "R@5"), rows)
+    print(f"{report['drawn']} entries drawn, {report['seconds_per_picture']:.2f} s a picture (median)")
+    return 0
+
+
+def _embed_folder(encoder: Encoder, folder: Path) -> np.ndarray:
+    """Unit embeddings (N, dim) of the pictures below a folder."""
+    import numpy as np
+
+    from imagebind_node.files import modality_of, read_image
+
+    found = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        try:
+            if modality_of(path) is Modality.VISION:
+                found += [
+                    e.vector for e in encoder.encode(Modality.VISION, [read_image(path)]) if e.vector.size
+                ]
+        except InvalidInputError as error:
+            logger.info("left out: %s", error)
+    if not found:
+        raise InvalidInputError(f"--gallery {folder} holds no picture")
+    return np.stack(found)
+
+
+def _keeper(folder: Path | None) -> Callable[[int, np.ndarray], None]:
+    """What writes the pictures of an entry into `folder`: 007_0.png, 007_1.png, ..."""
+    counts: Counter[int] = Counter()
+
+    def keep(index: int, pixels: np.ndarray) -> None:
+        if folder is None:
+            return
+        from PIL import Image
+
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{index:03d}_{counts[index]}.png")
+        counts[index] += 1
+
+    return keep
 
 
 def _share(found: dict[str, Any]) -> str:

@@ -31,6 +31,7 @@ COMMANDS = {
     "index": "remember what folders, videos, sounds and bags hold",
     "memory": "look into a memory, upload it to a fleet's, forget",
     "detect": "boxes of the things in a picture that fit a sound, words, a picture or a sum of them",
+    "generate": "pictures of what a query of any modality says",
     "evaluate": "retrieval and detection metrics on a dataset",
     "replay": "embeddings of a recording (rosbag2), the same every time",
     "pairs": "recordings to (picture, measurement) pairs to bind a sense with",

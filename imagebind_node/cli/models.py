@@ -34,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pull.add_argument(
         "--url", help="fetch from here, for example a mirror in your network; checked all the same"
     )
+    pull.add_argument(
+        "--repository", metavar="OWNER/NAME", help="another repository, for models from the Hugging Face Hub"
+    )
     pull.set_defaults(act=_pull)
     verify = actions.add_parser("verify", help="sizes and sha256 of a model's files")
     verify.add_argument("name", metavar="MODEL", nargs="?", help="default: every model that is here")
@@ -97,7 +100,13 @@ def _pull(args: argparse.Namespace) -> int:
             bar.total = total
             bar.update(done - bar.n)
 
-        paths = pull(args.name, accept_licence=args.accept_licence, url=args.url, progress=show)
+        paths = pull(
+            args.name,
+            accept_licence=args.accept_licence,
+            url=args.url,
+            repository=args.repository,
+            progress=show,
+        )
     if args.json:
         print_json("models_pull", model=args.name, files=[str(path) for path in paths])
     else:

@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--nodes",
         default="camera,microphone,encoder,detector",
         metavar="A,B",
-        help="of camera, realsense, thermal, microphone, imu, replay, encoder, detector, fusion, memory, recognizer "
+        help="of camera, realsense, thermal, microphone, imu, replay, encoder, detector, fusion, memory, "
+        "recognizer, generator "
         "(default: camera, microphone, encoder, detector)",
     )
     parser.add_argument("--params-file", type=Path, metavar="FILE", help="ROS parameter file")

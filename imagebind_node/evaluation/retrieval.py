@@ -23,7 +23,7 @@ from imagebind_node.evaluation.statistics import (
 from imagebind_node.samples import Modality
 
 RANKS = (1, 5, 10)
-_FIELDS = {Modality.VISION: "image", Modality.AUDIO: "sound", Modality.TEXT: "text"}
+FIELDS = {Modality.VISION: "image", Modality.AUDIO: "sound", Modality.TEXT: "text"}
 
 
 def evaluate_retrieval(
@@ -43,12 +43,12 @@ def evaluate_retrieval(
     it has. Raises InvalidInputError naming the entry that cannot be read, or if `kinds` has none of the texts.
     """
     path = Path(pairs_json)
-    loaded = [modality for modality in _FIELDS if modality in encoder.modalities]
-    fields: dict[str, type | tuple[type, ...]] = {_FIELDS[modality]: str for modality in loaded}
+    loaded = [modality for modality in FIELDS if modality in encoder.modalities]
+    fields: dict[str, type | tuple[type, ...]] = {FIELDS[modality]: str for modality in loaded}
     entries = read_list(path, fields | {"text": str})
     texts = [entry["text"] for entry in entries]
     named: list[Any] = [entry.get("kind") for entry in entries] if kinds is None else kinds_of(texts, kinds)
-    same_kind = _equal(named) if all(isinstance(kind, str) for kind in named) else None
+    same_kind = equal(named) if all(isinstance(kind, str) for kind in named) else None
     vectors: dict[Modality, np.ndarray] = {}
     digests: dict[Modality, list[str]] = {}
     report: dict[str, Any] = {
@@ -59,9 +59,9 @@ def evaluate_retrieval(
         "encode_ms": {},
     }
     for modality in loaded:
-        embeddings, spent = _encode_all(encoder, modality, entries, path)
-        vectors[modality] = np.stack([_vector(e) for e in embeddings])
-        digests[modality] = [_digest(path.parent, modality, entry) for entry in entries]
+        embeddings, spent = encode_all(encoder, modality, entries, path)
+        vectors[modality] = np.stack([vector_of(e) for e in embeddings])
+        digests[modality] = [digest(path.parent, modality, entry) for entry in entries]
         report["abstained"][str(modality)] = float(np.mean([e.abstained for e in embeddings]))
         report["encode_ms"][str(modality)] = float(np.median(spent) * 1e3)
     for query in loaded:
@@ -69,7 +69,7 @@ def evaluate_retrieval(
             if query is answer:
                 continue
             similarity = vectors[query] @ vectors[answer].T
-            right = _equal(texts) | _equal(digests[query])
+            right = equal(texts) | equal(digests[query])
             result = _recalls(similarity, right)
             if same_kind is not None:
                 result["same_kind"] = _recalls(similarity, right | same_kind)
@@ -77,14 +77,15 @@ def evaluate_retrieval(
     return report
 
 
-def _encode_all(
+def encode_all(
     encoder: Encoder, modality: Modality, entries: list[dict[str, Any]], path: Path
 ) -> tuple[list[Embedding], list[float]]:
+    """Embeddings of one field of all entries of the list at `path`, and the seconds that each took."""
     from imagebind_node.files import as_sample
 
     embeddings, spent = [], []
     for index, entry in enumerate(entries):
-        value: Any = entry[_FIELDS[modality]]
+        value: Any = entry[FIELDS[modality]]
         if modality is not Modality.TEXT:
             value = path.parent / value
 
@@ -99,18 +100,20 @@ def _encode_all(
     return embeddings, spent
 
 
-def _vector(embedding: Embedding) -> np.ndarray:
+def vector_of(embedding: Embedding) -> np.ndarray:
     """An embedding without a vector is as far from everything as from everything else."""
     return embedding.vector if embedding.vector.size else np.zeros(embedding.space.dim, np.float32)
 
 
-def _digest(folder: Path, modality: Modality, entry: dict[str, Any]) -> str:
-    value = entry[_FIELDS[modality]]
+def digest(folder: Path, modality: Modality, entry: dict[str, Any]) -> str:
+    """SHA-256 of an entry's file or words."""
+    value = entry[FIELDS[modality]]
     content = value.encode() if modality is Modality.TEXT else (folder / value).read_bytes()
     return hashlib.sha256(content).hexdigest()
 
 
-def _equal(values: list[str]) -> np.ndarray:
+def equal(values: list[str]) -> np.ndarray:
+    """Which values are the same: bool (N, N)."""
     column = np.array(values)
     return column[:, None] == column[None]
 

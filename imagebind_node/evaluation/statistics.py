@@ -10,7 +10,7 @@ import numpy as np
 _Z95 = 1.959963984540054
 
 
-def wilson(successes: int, trials: int) -> tuple[float, float]:
+def wilson(successes: float, trials: int) -> tuple[float, float]:
     """95 % confidence interval of a proportion (Wilson 1927), 0 to 1."""
     if trials == 0:
         return 0.0, 1.0

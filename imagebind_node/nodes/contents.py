@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from imagebind_msgs.msg import Content
 
-from imagebind_node.embedding import Embedding
+from imagebind_node.embedding import Embedding, combine
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.nodes.conversions import audio_sample, embedding, imu_sample
 from imagebind_node.nodes.image_conversions import picture_sample
@@ -45,6 +47,25 @@ def embed_content(content: Content, encoder: Encoder) -> Embedding:
     modality = Modality(content.modality)
     encoder.require(modality)
     return encoder.encode(modality, [content_sample(content)])[0]
+
+
+def embed_sum(terms: Sequence[Content], weights: Sequence[float], encoder: Encoder) -> Embedding:
+    """The weighted sum of `terms` (at least one); without weights all count the same.
+
+    Raises InvalidInputError for weights that do not fit or a term with too little evidence, else as embed_content.
+    """
+    if len(weights) not in (0, len(terms)):
+        raise InvalidInputError(f"{len(weights)} weights for {len(terms)} terms")
+    factors = [float(weight) for weight in weights] or None
+    if factors is not None and not np.isfinite(factors).all():
+        raise InvalidInputError("need one finite weight for each term")
+    if factors is not None and not np.any(factors):
+        raise InvalidInputError("all weights are 0: nothing is left")
+    embeddings = [embed_content(content, encoder) for content in terms]
+    for content, encoded in zip(terms, embeddings):
+        if encoded.abstained:
+            raise InvalidInputError(f"too little evidence in {describe(content)!r}: give a clearer one")
+    return embeddings[0] if factors is None and len(embeddings) == 1 else combine(embeddings, factors)
 
 
 def describe(content: Content) -> str:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from imagebind_msgs.msg import Embedding as EmbeddingMessage
 from imagebind_msgs.msg import Query
 
 from imagebind_node.detection.class_embeddings import ClassEmbeddings
 from imagebind_node.detection.cues import CueBoard
 from imagebind_node.detection.detections import Detections
-from imagebind_node.embedding import Embedding, combine
+from imagebind_node.embedding import Embedding
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.nodes import qos
-from imagebind_node.nodes.contents import describe, embed_content
+from imagebind_node.nodes.contents import describe, embed_sum
 from imagebind_node.nodes.conversions import embedding_message, header
 
 if TYPE_CHECKING:
@@ -119,24 +118,9 @@ class QueryState:
     def _make_class(self, request: Any) -> tuple[str, Embedding]:
         if not request.terms:
             raise InvalidInputError("the query has no terms: give at least one content, or set live")
-        if len(request.weights) not in (0, len(request.terms)):
-            raise InvalidInputError(f"{len(request.weights)} weights for {len(request.terms)} terms")
-        weights = [float(weight) for weight in request.weights] or None
-        if weights is not None and not np.isfinite(weights).all():
-            raise InvalidInputError("need one finite weight for each term")
-        if weights is not None and not np.any(weights):
-            raise InvalidInputError("all weights are 0: nothing is left to search for")
-        embeddings = [embed_content(content, self._encoder) for content in request.terms]
+        embedding = embed_sum(request.terms, request.weights, self._encoder)
         names = [describe(content) for content in request.terms]
-        for name, embedding in zip(names, embeddings):
-            if embedding.abstained:
-                raise InvalidInputError(
-                    f"too little evidence in {name!r} to search for it: give a clearer one"
-                )
-        label = request.label.strip() or " + ".join(names)
-        return label, embeddings[0] if weights is None and len(embeddings) == 1 else combine(
-            embeddings, weights
-        )
+        return request.label.strip() or " + ".join(names), embedding
 
     def _live_label(self, cue: Embedding) -> str:
         chosen = self._node.settings["live_label"]

@@ -31,6 +31,7 @@ NODES = {
     "fusion": "FusionNode",
     "memory": "MemoryNode",
     "recognizer": "RecognizerNode",
+    "generator": "GeneratorNode",
 }
 DEFAULT_NODES = ("camera", "microphone", "encoder", "detector")
 

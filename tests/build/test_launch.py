@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = {path.name: path for path in (ROOT / "launch").glob("*.launch.py")}
 CONFIG = {path.name: path for path in (ROOT / "config").glob("*.yaml")}
 NODES = ("encoder", "detector", "fusion", "camera", "realsense", "thermal", "microphone", "imu", "replay")
-NODES += ("memory", "recognizer")
+NODES += ("memory", "recognizer", "generator")
 COMMON = {
     "model",
     "device",
@@ -47,6 +47,7 @@ ARGUMENTS = {
         "fusion",
         "memory",
         "recognizer",
+        "generator",
         "image",
         "depth",
         "thermal",

@@ -14,6 +14,11 @@ FOLDER = Path(__file__).resolve().parents[2] / "config" / "sros2"
 POLICY = FOLDER / "imagebind_node.policy.xml"
 INCLUDE = "{http://www.w3.org/2001/XInclude}include"
 KINDS = ("publish", "subscribe", "reply", "request")
+# An action is these topics and services to DDS, and ros2 security permits them together.
+ACTIONS = {
+    role: {topics: ("feedback", "status"), services: ("send_goal", "get_result", "cancel_goal")}
+    for role, topics, services in (("execute", "publish", "reply"), ("call", "subscribe", "request"))
+}
 VALID = ("2020-01-01T00:00:00", "2035-01-01T00:00:00")
 
 
@@ -37,6 +42,14 @@ def permitted(profile: ElementTree.Element) -> dict[str, set[str]]:
         for kind in KINDS:
             if group.get(kind) == "ALLOW":
                 names[kind] |= {absolute(entry.text.strip(), profile.get("node")) for entry in group}
+        for role in ACTIONS:
+            if group.get(role) == "ALLOW":
+                for kind, parts in ACTIONS[role].items():
+                    names[kind] |= {
+                        f"{absolute(entry.text.strip(), profile.get('node'))}/_action/{part}"
+                        for entry in group
+                        for part in parts
+                    }
     return names
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from importlib import import_module
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -19,7 +21,12 @@ from imagebind_node.nodes.up import NODES
 CLASSES = NODES
 # What only some set-ups have: recordings bring /clock.
 ELSEWHERE = {"replay": {"/clock"}}
-NEEDS = {"realsense": ["pyrealsense2"], "imu": ["serial"], "memory": ["qdrant_edge"]}
+NEEDS = {
+    "realsense": ["pyrealsense2"],
+    "imu": ["serial"],
+    "memory": ["qdrant_edge"],
+    "generator": ["diffusers"],
+}
 
 
 def used(client, node) -> dict[str, set[str]]:
@@ -48,6 +55,8 @@ def test_every_node_may_do_what_it_does_and_nothing_else(client, running, tmp_pa
         pytest.importorskip(module)
     allowed = profiles()[name]
     parameters = PARAMETERS.get(name, {}) | ({"directory": str(tmp_path)} if name == "memory" else {})
+    if name == "generator":
+        parameters = small_generator(tmp_path)
     node_class = getattr(import_module(f"imagebind_node.nodes.{name}"), CLASSES[name])
     node = running.make(node_class, **parameters)
     running.serve()
@@ -70,6 +79,19 @@ def test_every_node_may_do_what_it_does_and_nothing_else(client, running, tmp_pa
     assert not any(unused.values()), f"permitted, but never used: {unused}"
     missing = {kind: found[kind] - allowed[kind] for kind in KINDS}
     assert not any(missing.values()), f"not permitted, but used: {missing}"
+
+
+def small_generator(folder: Path) -> dict[str, object]:
+    """Parameters of a generator that starts in a moment."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "generation"))
+    from tiny_unclip import DATA, write_pipeline
+
+    return {
+        "model": "imagebind_huge",
+        "checkpoint": str(DATA / "reference_small.safetensors"),
+        "modalities": ["text"],
+        "folder": str(write_pipeline(folder)),
+    }
 
 
 PARAMETERS = {

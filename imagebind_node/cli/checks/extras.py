@@ -21,6 +21,7 @@ PURPOSES = {
     "tracking": "ids of detections",
     "serial": "IMUs on a serial line",
     "datasets": "evaluation datasets in HDF5",
+    "generate": "pictures from embeddings of ImageBind",
     "webdataset": "another reader of training pairs",
     "tensorboard": "curves of a training",
     "docs": "the documentation site",

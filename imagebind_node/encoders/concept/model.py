@@ -66,7 +66,7 @@ class ConceptEncoder(Encoder):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.modalities = TOWERS if modalities is None else frozenset(modalities)
-        self._folder = folder
+        self.folder = folder
         card = read_card(folder)
         self.space = Space(card["space"]["id"], int(card["space"]["dim"]))
         self._tables = load_tensors(folder, "tables.safetensors")
@@ -135,7 +135,7 @@ class ConceptEncoder(Encoder):
     def image_tower(self, dtype: torch.dtype) -> ImageTower:
         """The image tower computing in `dtype`: this encoder's own if it does, else another copy."""
         self.require(Modality.VISION)
-        return self._images if dtype is self._images.dtype else ImageTower(self._folder, dtype)
+        return self._images if dtype is self._images.dtype else ImageTower(self.folder, dtype)
 
     def image_logits(self, batch: Tensor) -> Tensor:
         """uint8 (B, 224, 224, 3) -> ImageNet logits (B, 1000)."""
