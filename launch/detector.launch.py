@@ -43,6 +43,20 @@ ARGUMENTS = [
         description="Configure and activate the node; false leaves that to a lifecycle manager.",
     ),
     DeclareLaunchArgument(
+        "respawn",
+        default_value="true",
+        choices=SWITCH,
+        description="Start the node again when it ended. With autostart:=false the manager has to configure it anew.",
+    ),
+    DeclareLaunchArgument(
+        "respawn_delay", default_value="2.0", description="Seconds before an ended node is started again."
+    ),
+    DeclareLaunchArgument(
+        "enclave",
+        default_value="/imagebind_node",
+        description="The security enclave lies below this name; used only with ROS_SECURITY_ENABLE=true.",
+    ),
+    DeclareLaunchArgument(
         "image", default_value="camera/image_raw", description="Topic of the pictures to search."
     ),
     DeclareLaunchArgument("cue", default_value="embedding/audio", description="Topic of the live cue."),
@@ -66,7 +80,14 @@ def start_node(context: LaunchContext) -> list:
                 ("camera/image_raw/compressed", [LaunchConfiguration("image"), "/compressed"]),
                 ("embedding/audio", LaunchConfiguration("cue")),
             ],
-            ros_arguments=["--log-level", LaunchConfiguration("log_level")],
+            ros_arguments=[
+                "--log-level",
+                LaunchConfiguration("log_level"),
+                "--enclave",
+                f"/{value['enclave'].strip('/')}/detector",
+            ],
+            respawn=value["respawn"] == "true",
+            respawn_delay=float(value["respawn_delay"]),
             output="screen",
         )
     ]

@@ -35,15 +35,15 @@ COMMON = {
     "use_sim_time",
     "log_level",
     "autostart",
+    "respawn",
+    "respawn_delay",
+    "enclave",
 }
 ARGUMENTS = {
     "bringup.launch.py": COMMON
     | {
         "modalities",
         "composed",
-        "respawn",
-        "respawn_delay",
-        "enclave",
         "fusion",
         "memory",
         "recognizer",
