@@ -8,7 +8,7 @@ DEMO_ARGS ?=
 BENCH_ARGS ?=
 ENCODER_BENCH_ARGS ?= --rounds 4
 # What the tests run on besides the base: every optional part that can be had without its hardware.
-TEST_EXTRAS = bags,datasets,docs,fleet,generate,learn,memory,onnx,owlvit,plots,ray,realsense,serial,tensorboard,tracking,webdataset
+TEST_EXTRAS = bags,browser,datasets,docs,fleet,generate,learn,memory,onnx,owlvit,plots,ray,realsense,serial,tensorboard,tracking,view,webdataset
 
 # A sourced ROS installation must not mix with the one in the virtual environment.
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE

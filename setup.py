@@ -21,6 +21,7 @@ NODES = (
     "microphone",
     "imu",
     "replay",
+    "view",
     "up",
 )
 
@@ -94,6 +95,10 @@ EXTRAS = {
     # Tried with 0.41.0, the last for Python 3.10, and 0.42.1: pictures from embeddings of ImageBind.
     "generate": ["diffusers>=0.41", "transformers>=5.20,<6", "accelerate>=1.0"],
     "tracking": ["trackers>=2.6", "supervision>=0.27"],
+    # Live view in a browser. 0.39 is the last for Python 3.10.
+    "view": ["rerun-sdk>=0.39,<0.42", "psutil>=6.0"],
+    # The view's test, in a real browser.
+    "browser": ["selenium>=4.30"],
     # Readers of evaluation datasets that come in HDF5.
     "serial": ["pyserial>=3.5"],
     "datasets": ["h5py>=3.8"],

@@ -111,9 +111,12 @@ ARGUMENTS = [
         choices=SWITCH,
         description="Start the node that draws pictures of what is asked for.",
     ),
+    DeclareLaunchArgument(
+        "view", default_value="false", choices=SWITCH, description="Start the live view for browsers."
+    ),
 ]
 CORE = ("encoder", "detector")
-OPTIONAL = ("fusion", "memory", "recognizer", "generator")
+OPTIONAL = ("fusion", "memory", "recognizer", "generator", "view")
 MODEL_NODES = (*CORE, "memory", "recognizer", "generator")
 # Launch argument -> driver that it starts.
 DRIVERS = {

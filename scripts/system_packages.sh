@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install what pip cannot bring: a compiler for the interfaces, and the sound libraries.
+# Install what pip cannot bring: a compiler for the interfaces, sound libraries, and a browser for the tests.
 # Does nothing where everything is there; says what to type where it may not install.
 #
 #   system_packages.sh PYTHON
@@ -49,6 +49,9 @@ need gstreamer1.0-plugins-ugly has_element x264       # the same: H.264
 
 want libfastrtps-dev test -e /usr/include/fastdds/dds/domain/DomainParticipant.hpp # tests of DDS security
 want openssl command -v openssl                       # the same
+want chromium command -v chromium                     # the view's test opens it in a real browser
+want chromium-driver command -v chromedriver          # the same
+want tesseract-ocr command -v tesseract               # the same: reads the labels on its page
 
 if [ ${#missing[@]} -eq 0 ] && { [ "$(id -u)" -ne 0 ] || [ -z "$(to_be_had)" ]; }; then
   exit 0
@@ -60,7 +63,7 @@ fi
 if [ "$(id -u)" -ne 0 ]; then
   echo "warning: not installed: ${missing[*]}" >&2
   echo "         type: sudo apt-get install ${missing[*]}" >&2
-  echo "         Without g++ and headers the set-up fails; without the others tests of devices are skipped." >&2
+  echo "         Without g++ and headers the set-up fails; without the others tests of devices and of the view are skipped." >&2
   exit 0
 fi
 apt-get update -qq

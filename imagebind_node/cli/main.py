@@ -22,6 +22,7 @@ _LONGEST = 500
 COMMANDS = {
     "demo": "start the real graph on bundled scenes: sounds find their objects",
     "up": "run the graph on this machine's sensors or topics, without ros2 launch",
+    "view": "show in a browser what a running graph senses and finds, or a recording of that",
     "embed": "embeddings of files and words",
     "similarity": "cosine matrix of inputs of any modality",
     "classify": "zero-shot recognition among your own labels",

@@ -25,23 +25,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="camera,microphone,encoder,detector",
         metavar="A,B",
         help="of camera, realsense, thermal, microphone, imu, replay, encoder, detector, fusion, memory, "
-        "recognizer, generator "
+        "recognizer, generator, view "
         "(default: camera, microphone, encoder, detector)",
     )
-    parser.add_argument("--params-file", type=Path, metavar="FILE", help="ROS parameter file")
     parser.add_argument(
         "--param", action="append", default=[], metavar="NODE.NAME:=VALUE", help="one parameter of one node"
     )
+    add_graph_arguments(parser)
+    group = parser.add_argument_group("model of the nodes that have one (default: by their parameters)")
+    for name in ("model", "device", "precision", "checkpoint"):
+        group.add_argument(f"--{name}", metavar=name.upper())
+    add_output_arguments(parser)
+
+
+def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
+    """In which graph the nodes are; see `graph_arguments`."""
+    parser.add_argument("--params-file", type=Path, metavar="FILE", help="ROS parameter file")
     parser.add_argument("--namespace", metavar="NS", help="namespace of every node, such as /robot1")
     parser.add_argument(
         "--remap", action="append", default=[], metavar="FROM:=TO", help="rename a topic, service or node"
     )
     parser.add_argument("--use-sim-time", action="store_true", help="take the time from /clock")
     parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warn, error or fatal")
-    group = parser.add_argument_group("model of the nodes that have one (default: by their parameters)")
-    for name in ("model", "device", "precision", "checkpoint"):
-        group.add_argument(f"--{name}", metavar=name.upper())
-    add_output_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,9 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 def ros_arguments(args: argparse.Namespace) -> list[str]:
     """What follows `--ros-args`. Raises InvalidInputError."""
-    if args.params_file is not None and not args.params_file.is_file():
-        raise InvalidInputError(f"{args.params_file}: no such parameter file: see config/ for examples")
-    words: list[str] = []
+    words = graph_arguments(args)
     for name in ("model", "device", "precision", "checkpoint"):
         value = getattr(args, name)
         if value is not None:
@@ -75,6 +78,14 @@ def ros_arguments(args: argparse.Namespace) -> list[str]:
         if not dot or ":=" not in setting:
             raise InvalidInputError(f"--param {entry}: write NODE.NAME:=VALUE, such as encoder.hop:=0.2")
         words += ["-p", f"{node}:{setting}"]
+    return words
+
+
+def graph_arguments(args: argparse.Namespace) -> list[str]:
+    """Of `ros_arguments`, what says in which graph the nodes are."""
+    if args.params_file is not None and not args.params_file.is_file():
+        raise InvalidInputError(f"{args.params_file}: no such parameter file: see config/ for examples")
+    words: list[str] = []
     for entry in args.remap:
         if ":=" not in entry:
             raise InvalidInputError(f"--remap {entry}: write FROM:=TO, such as camera/image_raw:=/cam/image")

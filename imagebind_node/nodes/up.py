@@ -32,6 +32,7 @@ NODES = {
     "memory": "MemoryNode",
     "recognizer": "RecognizerNode",
     "generator": "GeneratorNode",
+    "view": "ViewNode",
 }
 DEFAULT_NODES = ("camera", "microphone", "encoder", "detector")
 

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = {path.name: path for path in (ROOT / "launch").glob("*.launch.py")}
 CONFIG = {path.name: path for path in (ROOT / "config").glob("*.yaml")}
 NODES = ("encoder", "detector", "fusion", "camera", "realsense", "thermal", "microphone", "imu", "replay")
-NODES += ("memory", "recognizer", "generator")
+NODES += ("memory", "recognizer", "generator", "view")
 COMMON = {
     "model",
     "device",
@@ -48,6 +48,7 @@ ARGUMENTS = {
         "memory",
         "recognizer",
         "generator",
+        "view",
         "image",
         "depth",
         "thermal",
