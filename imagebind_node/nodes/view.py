@@ -14,6 +14,7 @@ from imagebind_node.nodes.base import ManagedNode
 from imagebind_node.nodes.diagnostics import OK, WARN, Report
 from imagebind_node.nodes.executor import run
 from imagebind_node.nodes.parameters import Setting
+from imagebind_node.nodes.path_parameters import WRITE
 from imagebind_node.nodes.view_inputs import ViewInputs
 from imagebind_node.view.server import LOOPBACK, ServerConfig, ViewerServer, rerun_program
 
@@ -37,6 +38,7 @@ SETTINGS = [
         "record",
         "",
         "File (.rrd) to write everything to, also while nobody looks; may hold the codes of strftime; empty: none.",
+        path=WRITE,
     ),
     Setting("record_limit_mb", 2000, "Megabytes after which the file is closed.", 1, 1_000_000),
     Setting("rate", 10.0, "Pictures of each kind a second at most.", 0.1, 60.0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +27,12 @@ def eventually(condition: Callable[[], Any], what: str = "", patience: float = P
             return result
         assert time.monotonic() < deadline, f"did not happen: {what}"
         time.sleep(0.01)
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nobody uses now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
 
 
 class Client:

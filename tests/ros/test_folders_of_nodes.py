@@ -24,6 +24,7 @@ from imagebind_node.nodes.up import NODES
 # Words that name no file: devices by name, frames, labels, models. A new parameter is either here or has a `path`.
 WORDS = {"model", "device", "detector", "live_label", "serial", "url", "robot", "pose_frame", "select"}
 WORDS |= {"frame_id", "imu_frame_id", "camera_frame_id", "microphone_frame_id", "audio_format"}
+WORDS |= {"bind_address"}
 
 
 def put(client, node, **values):

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 from enclaves import KINDS, POLICY, permitted, profiles, resolved
-from graph import eventually
+from graph import eventually, free_port
 from rclpy.node import NodeNameNonExistentError
 from sensor_msgs.msg import CompressedImage
 from vision_msgs.msg import Detection3DArray
@@ -26,6 +26,7 @@ NEEDS = {
     "imu": ["serial"],
     "memory": ["qdrant_edge"],
     "generator": ["diffusers"],
+    "view": ["rerun"],
 }
 
 
@@ -54,7 +55,12 @@ def test_every_node_may_do_what_it_does_and_nothing_else(client, running, tmp_pa
     for module in NEEDS.get(name, ()):
         pytest.importorskip(module)
     allowed = profiles()[name]
-    parameters = PARAMETERS.get(name, {}) | ({"directory": str(tmp_path)} if name == "memory" else {})
+    own = {
+        "memory": {"directory": str(tmp_path)},
+        # It subscribes only while somebody looks or it records.
+        "view": {"record": str(tmp_path / "a.rrd"), "web_port": free_port(), "data_port": free_port()},
+    }
+    parameters = PARAMETERS.get(name, {}) | own.get(name, {})
     if name == "generator":
         parameters = small_generator(tmp_path)
     node_class = getattr(import_module(f"imagebind_node.nodes.{name}"), CLASSES[name])

@@ -9,7 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from graph import PATIENCE, eventually
+from graph import PATIENCE, eventually, free_port
 from imagebind_msgs.msg import Audio, Embedding, Query
 from messages import audio, demo_picture, image, new_stamp
 from sensor_msgs.msg import Image, Imu
@@ -24,11 +24,6 @@ from imagebind_node.streaming.exchange import Exchange
 from imagebind_node.view.server import rerun_program
 
 TOPICS = ("camera/image_raw", "audio", "imu/data", "embedding/vision", "detections", "detections/heatmap")
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ PURPOSES = {
     "webdataset": "another reader of training pairs",
     "tensorboard": "curves of a training",
     "docs": "the documentation site",
+    "view": "the live view in a browser",
+    "browser": "the test of the live view",
     "ros-build": "building the interfaces",
     "dev": "tests",
 }
