@@ -218,7 +218,7 @@ def test_a_killed_server_comes_back_at_the_same_place(make_view, look):
     node = make_view()
     page = node._server.config.page_url
     os.kill(node._server._process.pid, signal.SIGKILL)
-    eventually(lambda: node.errors.counts["server"] and node._server.is_running, "a new server")
+    eventually(lambda: node.errors.counts["server"] and node._server._answers(), "a new server")
     assert node._server.config.page_url == page
     look(node)
     eventually(lambda: node.is_showing, "the node to show")
