@@ -142,6 +142,9 @@ class ManagedNode(LifecycleNode):
     def unsubscribe(self, subscription: Any) -> None:
         """Destroy one subscription made by `subscription`."""
         self._subscriptions_of_ours.remove(subscription)
+        self._expected = {
+            topic: other for topic, other in self._expected.items() if other is not subscription
+        }
         self.destroy_subscription(subscription)
 
     def autostart(self) -> bool:
@@ -215,8 +218,8 @@ class ManagedNode(LifecycleNode):
         self.active = False
 
     def _unsubscribe_expected(self) -> None:
-        while self._expected:
-            self.unsubscribe(self._expected.popitem()[1])
+        for subscription in list(self._expected.values()):
+            self.unsubscribe(subscription)
 
     def _undo_configure(self) -> None:
         self._unsubscribe_expected()
