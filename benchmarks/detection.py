@@ -129,7 +129,7 @@ def bench_owlvit(args: argparse.Namespace) -> dict:
 def bench_concept(args: argparse.Namespace) -> dict:
     import cv2
 
-    from imagebind_node.detection.proposals import fastest_precisions
+    from imagebind_node.detection.proposals import fastest_precision
     from imagebind_node.detection.registry import load_detector
     from imagebind_node.encoders.base import load_encoder
     from imagebind_node.files import read_image
@@ -141,9 +141,8 @@ def bench_concept(args: argparse.Namespace) -> dict:
     detectors = {p: load_detector("concept", encoder, precision=p) for p in ("fp32", "bf16", "auto")}
     calls = {name: lambda d=d: d.regions(sample) for name, d in detectors.items()}
     times = alternately(calls, args.repeats)
-    proposing, seeing = fastest_precisions()
     return {
-        "auto": {"proposals": proposing, "image_tower": seeing},
+        "auto": fastest_precision(),
         "median_ms": {name: statistics.median(values) for name, values in times.items()},
     }
 

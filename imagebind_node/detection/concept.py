@@ -10,7 +10,7 @@ import torch
 
 from imagebind_node.detection.base import Detector
 from imagebind_node.detection.detections import Regions
-from imagebind_node.detection.proposals import ProposalNetwork, Proposals, fastest_precisions
+from imagebind_node.detection.proposals import ProposalNetwork, Proposals, fastest_precision
 from imagebind_node.detection.registry import register_detector
 from imagebind_node.embedding import Embedding
 from imagebind_node.encoders.base import Encoder
@@ -30,6 +30,7 @@ PART_TEMPERATURE = 1.5
 COCO_WEIGHT = 0.5
 COCO_CLASSES = 5
 QUALITY_WEIGHT = 0.1
+MOST_AT_ONCE = 8
 MAP_SIDE = 448
 _GREY = (127, 127, 127)
 
@@ -37,7 +38,7 @@ _GREY = (127, 127, 127)
 class ConceptDetector(Detector):
     """The best proposals, each cut out with a little context, squeezed square and embedded as a picture.
 
-    precision: fp32, bf16, or auto: what is fastest on this CPU, see `fastest_precisions`. limit: most regions a
+    precision: fp32, bf16, or auto: what is fastest on this CPU, see `fastest_precision`. limit: most regions a
     picture; time grows with it.
     """
 
@@ -55,14 +56,14 @@ class ConceptDetector(Detector):
         encoder.require(Modality.VISION)
         if precision not in ("auto", *PRECISIONS):
             raise InvalidInputError(f"unknown precision {precision!r}: use auto, {', '.join(PRECISIONS)}")
-        proposing, seeing = fastest_precisions() if precision == "auto" else (precision, precision)
+        dtype = PRECISIONS[fastest_precision() if precision == "auto" else precision]
         if limit < 1:
             raise InvalidInputError(f"limit must be at least 1, got {limit}")
         self.space = encoder.space
         self._encoder = encoder
-        self._network = encoder.image_tower(PRECISIONS[seeing])
+        self._network = encoder.image_tower(dtype, min(limit, MOST_AT_ONCE), CROP_SIDE)
         self._proposals = ProposalNetwork(
-            folder or model_dir("concept"), limit=limit, threshold=threshold, dtype=PRECISIONS[proposing]
+            folder or model_dir("concept"), limit=limit, threshold=threshold, dtype=dtype
         )
 
     @torch.inference_mode()
@@ -99,7 +100,7 @@ class ConceptDetector(Detector):
         pixels = cv2.resize(
             sample.data, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         )
-        logits = self._network.dense(torch.from_numpy(pixels[None]))
+        logits = self._encoder.cell_logits(torch.from_numpy(pixels[None]))
         cells = self._encoder.embed_image_classes(logits / PART_TEMPERATURE)
         return (cells[0] @ torch.from_numpy(query.vector.copy())).numpy()
 

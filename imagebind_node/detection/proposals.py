@@ -50,15 +50,10 @@ def network_size(width: int, height: int, side: int = INPUT_SIDE) -> tuple[int, 
     return columns, rows
 
 
-def fastest_precisions() -> tuple[str, str]:
-    """Of the proposal network and of the image tower on this CPU.
-
-    bfloat16 where the CPU multiplies it itself; emulated it would be slower than float32. With AMX the image tower's
-    depthwise convolutions are slower in bfloat16: `benchmarks/detection.py concept` times both.
-    """
+def fastest_precision() -> str:
+    """bf16 where the CPU multiplies it itself, else fp32: emulated it would be slower."""
     has = torch.cpu.get_capabilities().get
-    native = any(has(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    return "bf16" if native else "fp32", "bf16" if native and not has("amx_bf16", False) else "fp32"
+    return "bf16" if any(has(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16")) else "fp32"
 
 
 class ProposalNetwork:
@@ -78,7 +73,9 @@ class ProposalNetwork:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         network = load_network(NanoDet, folder, "proposals.safetensors")
-        self._network = for_inference(network, dtype)
+        # The size of 4:3 frames, the usual ones.
+        columns, rows = network_size(640, 480)
+        self._network = for_inference(network, dtype, (1, 3, rows, columns))
         self._dtype = dtype
         self._mean = torch.tensor(MEAN_BGR).view(1, 3, 1, 1)
         self._scale = 1.0 / torch.tensor(STD_BGR).view(1, 3, 1, 1)

@@ -34,18 +34,28 @@ class Convolution(nn.Conv2d):
         padding = 0 if self._pads_apart else kernel // 2
         super().__init__(channels, out, kernel, stride, padding, groups=groups)
         self.activation = activation
+        self._fused = False
         self._packed: Tensor | None = None
 
-    def pack(self) -> None:
-        """Keep the weights in the order that the fused kernel reads, which no longer follows `weight`."""
-        self._packed = torch.ops.mkldnn._reorder_convolution_weight(
-            self.weight, self.padding, self.stride, self.dilation, self.groups, None
+    def fuse(self) -> None:
+        """Compute with the fused kernel from now on; `weight` no longer counts after the next call.
+
+        That call fixes the order in which the weights are kept, which depends on the size of its input: inputs of
+        other sizes work, but may have the weights reordered every time, in bfloat16 for longer than they are used.
+        """
+        self._fused = True
+
+    def _pack(self, size: torch.Size) -> Tensor:
+        return torch.ops.mkldnn._reorder_convolution_weight(
+            self.weight, self.padding, self.stride, self.dilation, self.groups, list(size)
         )
 
     def forward(self, x: Tensor) -> Tensor:
         if self._pads_apart:
             x = self._padded(x)
-        if self._packed is not None:
+        if self._fused:
+            if self._packed is None:
+                self._packed = self._pack(x.shape)
             return torch.ops.mkldnn._convolution_pointwise(
                 x,
                 self._packed,
@@ -85,20 +95,26 @@ def fused_kernel() -> bool:
         assert layer.bias is not None
         nn.init.constant_(layer.bias, -1.0)
         try:
-            layer.pack()
+            layer.fuse()
             found = layer(torch.ones(1, 2, 4, 4).to(memory_format=torch.channels_last))
         except (AttributeError, RuntimeError, NotImplementedError):
             return False
     return bool((found == 3.0).all())
 
 
-def for_inference(network: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """The loaded network in `dtype`, channels last, its convolutions fused where that works."""
+def for_inference(
+    network: nn.Module, dtype: torch.dtype = torch.float32, size: tuple[int, ...] = (1, 3, 224, 224)
+) -> nn.Module:
+    """The loaded network in `dtype`, channels last, its convolutions fused where that works.
+
+    size: (B, C, H, W) of the inputs that are to be fast.
+    """
     network = network.to(dtype=dtype)  # two calls: the type stubs know no form with both
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if fused_kernel():
+        for module in network.modules():
+            if isinstance(module, Convolution):
+                module.fuse()
         with torch.inference_mode():
-            for module in network.modules():
-                if isinstance(module, Convolution):
-                    module.pack()
+            network(torch.zeros(size, dtype=dtype).to(memory_format=torch.channels_last))
     return network

@@ -132,14 +132,23 @@ class ConceptEncoder(Encoder):
             return self.embed_audio_classes(self.audio_classes(batch))
         return self.embed_image_classes(self.image_logits(batch))
 
-    def image_tower(self, dtype: torch.dtype) -> ImageTower:
-        """The image tower computing in `dtype`: this encoder's own if it does, else another copy."""
+    def image_tower(self, dtype: torch.dtype, count: int, side: int) -> ImageTower:
+        """An image tower computing in `dtype`, for `count` pictures of `side` at once.
+
+        In float32 this encoder's own if it does so, too: there the size makes no difference.
+        """
         self.require(Modality.VISION)
-        return self._images if dtype is self._images.dtype else ImageTower(self.folder, dtype)
+        if dtype is torch.float32 and self._images.dtype is dtype:
+            return self._images
+        return ImageTower(self.folder, dtype, count, side)
 
     def image_logits(self, batch: Tensor) -> Tensor:
         """uint8 (B, 224, 224, 3) -> ImageNet logits (B, 1000)."""
         return torch.cat([self._images.logits(part) for part in batch.split(self._images.batch)])
+
+    def cell_logits(self, batch: Tensor) -> Tensor:
+        """uint8 (B, H, W, 3) -> ImageNet logits of every 32x32 cell (B, ceil(H / 32), ceil(W / 32), 1000)."""
+        return self._images.dense(batch)
 
     def embed_image_classes(self, logits: Tensor) -> Tensor:
         """ImageNet logits (..., 1000) -> unit vectors (..., 384)."""
