@@ -54,6 +54,7 @@ class Shards:
             for entry in self._manifest.shards:
                 if entry.name not in self._open:
                     self._open[entry.name] = Shard(folder / "shards" / entry.name)
+            self._pages.trim()
         except BaseException:
             self._folder_lock.release()
             raise
