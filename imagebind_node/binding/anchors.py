@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from imagebind_node.binding.recipe import Anchor
 from imagebind_node.binding.senses import anchor_of
-from imagebind_node.binding.shards import Pair
+from imagebind_node.binding.shards import Pair, PairShards
 from imagebind_node.embedding import Space
 from imagebind_node.encoders.base import Encoder, load_encoder
 from imagebind_node.errors import ModelFileError
@@ -22,6 +22,8 @@ from imagebind_node.model_store import cache_root, write_atomically
 from imagebind_node.samples import Modality, parse_modality
 
 logger = logging.getLogger(__name__)
+Progress = Callable[[Iterable[Pair], str, int], Iterable[Pair]]
+"""(pairs, what is done, how many) -> the same pairs, watched."""
 
 
 class AnchorTower:
@@ -56,32 +58,42 @@ class AnchorTower:
 
 
 def embed_anchors(
-    tower: AnchorTower,
-    data: str,
-    pairs: Callable[[], Iterable[Pair]],
-    count: int,
-    progress: Callable[[Iterable[Pair]], Iterable[Pair]] = iter,
+    tower: AnchorTower, shards: PairShards, split: str, progress: Progress
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Anchors float32 (count, D) and which of them are usable, bool (count,); from the cache if they are there.
+    """Anchors float32 (N, D) of the pairs of a split, in their order, and which of them are usable, bool (N,).
 
-    data: hash of the pairs. pairs: makes an iterator over them, called only if there is something to embed.
+    Each shard is cached by itself: an interrupted run loses one at most, and data that is added costs no more than
+    itself.
     """
-    path = cache_root() / "anchors" / f"{tower.key(data)}.safetensors"
-    cached = _read(path, count, tower.space.dim)
-    if cached is not None:
-        logger.info("anchors are cached in %s", path)
-        return cached
+    parts = shards.parts(split)
+    found = []
+    for number, (digest, count) in enumerate(parts):
+        path = cache_root() / "anchors" / f"{tower.key(digest)}.safetensors"
+        made = _read(path, count, tower.space.dim)
+        if made is None:
+            pairs = shards.read(split, rank=number, world=len(parts))
+            what = f"anchors of {split}, shard {number + 1} of {len(parts)}"
+            made = _embed(tower, progress(pairs, what, count), count)
+            _write(path, *made)
+        found.append(made)
+    return np.concatenate([anchors for anchors, _ in found]), np.concatenate([usable for _, usable in found])
+
+
+def _embed(tower: AnchorTower, pairs: Iterable[Pair], count: int) -> tuple[np.ndarray, np.ndarray]:
     anchors, usable = np.zeros((count, tower.space.dim), np.float32), np.zeros(count, bool)
-    for place, pair in enumerate(progress(pairs())):
+    for place, pair in enumerate(pairs):
         vector = tower.embed(pair)
         if vector is not None:
             anchors[place], usable[place] = vector, True
+    return anchors, usable
+
+
+def _write(path: Path, anchors: np.ndarray, usable: np.ndarray) -> None:
     try:
         tensors = {"anchors": anchors, "usable": usable}
         write_atomically(path, lambda temporary: save_file(tensors, temporary))
     except ModelFileError as error:
         logger.warning("anchors are not cached: %s", error)
-    return anchors, usable
 
 
 def _read(path: Path, count: int, dim: int) -> tuple[np.ndarray, np.ndarray] | None:

@@ -9,26 +9,25 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from imagebind_node.binding.anchors import AnchorTower, embed_anchors
+from imagebind_node.binding.anchors import AnchorTower, Progress, embed_anchors
 from imagebind_node.binding.pairs import Pairs
 from imagebind_node.binding.preprocessing import build_preprocessing
 from imagebind_node.binding.recipe import Recipe
 from imagebind_node.binding.senses import sense_of
 from imagebind_node.binding.sessions import SPLITS
-from imagebind_node.binding.shards import Pair, PairShards
+from imagebind_node.binding.shards import PairShards
 from imagebind_node.embedding import Space
 from imagebind_node.errors import ImagebindNodeError, InvalidInputError
 from imagebind_node.samples import new_modality
 
 logger = logging.getLogger(__name__)
-Progress = Callable[[Iterable[Pair], str, int], Iterable[Pair]]
 
 
 def prepare(recipe: Recipe, tower: AnchorTower, shards: PairShards, folder: Path, progress: Progress) -> None:
@@ -92,9 +91,7 @@ def _prepare_split(
     recipe: Recipe, tower: AnchorTower, shards: PairShards, split: str, folder: Path, progress: Progress
 ) -> None:
     count, data = shards.count(split), shards.digest(split)
-    anchors, usable = embed_anchors(
-        tower, data, lambda: shards.read(split), count, lambda p: progress(p, f"anchors of {split}", count)
-    )
+    anchors, usable = embed_anchors(tower, shards, split, progress)
     function = build_preprocessing(recipe.preprocessing).function
     modality = new_modality(recipe.modality)
     folder.mkdir(parents=True, exist_ok=True)

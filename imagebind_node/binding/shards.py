@@ -131,10 +131,13 @@ class PairShards:
         """Number of pairs of a split."""
         return sum(shard["pairs"] for shard in self._shards if shard["split"] == split)
 
+    def parts(self, split: str) -> list[tuple[str, int]]:
+        """(SHA-256, number of pairs) of each shard of a split, in the order of `read`."""
+        return [(s["sha256"], s["pairs"]) for s in self._shards if s["split"] == split]
+
     def digest(self, split: str) -> str:
         """Hash of the pairs of a split, from the hashes of its shards."""
-        hashes = [shard["sha256"] for shard in self._shards if shard["split"] == split]
-        return hashlib.sha256("".join(hashes).encode()).hexdigest()
+        return hashlib.sha256("".join(found for found, _ in self.parts(split)).encode()).hexdigest()
 
     def read(
         self, split: str, *, shuffle: int | None = None, rank: int = 0, world: int = 1
@@ -150,6 +153,10 @@ class PairShards:
             shards = [shards[i] for i in rng.permutation(len(shards))]
         for shard in shards[rank::world]:
             pairs = list(_members(self._verified(shard), self.folder / shard["file"]))
+            if len(pairs) != shard["pairs"]:
+                raise InvalidInputError(
+                    f"{self.folder / shard['file']} holds {len(pairs)} pairs, but the index says {shard['pairs']}"
+                )
             order = range(len(pairs)) if rng is None else rng.permutation(len(pairs))
             for i in order:
                 yield _pair(*pairs[i], self.folder / shard["file"])

@@ -297,6 +297,14 @@ def test_bad_places_are_one_line_and_status_2(data, tmp_path, capsys):
         ("train", Pair(f"{i}", picture(np.random.default_rng(i)), np.ones((3, 36)), {})) for i in range(20)
     ]
     assert "another data" in said(recipe, write_shards(tmp_path / "more", rows), tmp_path / "out", "--resume")
+    index = json.loads((data / "index.json").read_text())
+    for entry in index["shards"]:
+        entry["pairs"] -= 1
+    (tmp_path / "less").mkdir()
+    for path in data.glob("*.tar"):
+        (tmp_path / "less" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "less" / "index.json").write_text(json.dumps(index))
+    assert "the index says" in said(recipe, tmp_path / "less", tmp_path / "new")
     shard = next(data.glob("train-*.tar"))
     shard.write_bytes(shard.read_bytes()[:-1000] + b"x" * 1000)
     assert "SHA-256" in said(recipe, data, tmp_path / "new")

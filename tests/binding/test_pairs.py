@@ -220,7 +220,8 @@ def test_a_hostile_shard_with_a_true_hash_is_refused(tmp_path, bags, capsys):
         data = buffer.getvalue()
         shard.write_bytes(data)
         index = json.loads((out / "index.json").read_text())
-        index["shards"][0] |= {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        hashed = hashlib.sha256(data).hexdigest()
+        index["shards"][0] |= {"sha256": hashed, "bytes": len(data), "pairs": 1}
         (out / "index.json").write_text(json.dumps(index))
         with pytest.raises(InvalidInputError, match="damaged"):
             list(PairShards(out).read("train"))
