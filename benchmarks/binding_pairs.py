@@ -5,6 +5,7 @@
   python benchmarks/binding_pairs.py depth PICTURES --out DIR    grey as depth to pictures, folders held out
   python benchmarks/binding_pairs.py motion --out DIR            HAPT to captions, people held out
   python benchmarks/binding_pairs.py student SOUNDS... --out DIR a student of concept's audio tower, files held out
+      [--variants N: of each training window]
   python benchmarks/binding_pairs.py plot DIR... --to FILE.png   the loss curves of all trainings below
 
 LIST is pairs.json as `imagebind-node evaluate retrieval` takes it; PICTURES and SOUNDS are folders, such as the stamps
