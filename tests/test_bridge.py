@@ -225,7 +225,7 @@ def test_caption_files(tmp_path):
     path.write_text("\n\n")
     with pytest.raises(InvalidInputError, match="no captions"):
         read_captions(path)
-    with pytest.raises(InvalidInputError, match="cannot read"):
+    with pytest.raises(InvalidInputError, match="no such file"):
         read_captions(tmp_path / "none")
 
 

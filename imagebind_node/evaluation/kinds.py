@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
 from imagebind_node.errors import InvalidInputError
+from imagebind_node.formats.documents import read_yaml
 
 
 def read_kinds(path: str | Path) -> dict[str, str]:
@@ -15,13 +14,7 @@ def read_kinds(path: str | Path) -> dict[str, str]:
 
     Raises InvalidInputError that says what is wrong with the file, and where.
     """
-    path = Path(path)
-    try:
-        kinds = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidInputError(f"cannot read kinds {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise InvalidInputError(f"kinds {path} is not YAML: {' '.join(str(error).split())}") from error
+    kinds = read_yaml(path, "list of kinds")
     if not isinstance(kinds, dict) or not kinds:
         raise InvalidInputError(
             f"kinds {path} must be a mapping of labels to kinds, such as 'brown hen: chicken'"

@@ -106,14 +106,15 @@ def test_kinds_of_other_data_are_refused(encoder, pairs):
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        (b"", "mapping"),
+        (b"", "is empty"),
+        (b"# nothing", "mapping"),
         (b"- ram", "mapping"),
         (b"ram: [sheep]", "'ram'"),
         (b"ram:", "'ram'"),
         (b"no: sheep", "False"),
-        (b"ram: 'sheep", "not YAML"),
-        (b"\xff\xfe\x00", "not YAML"),
-        (b"ram: 2026-13-45", "not YAML"),
+        (b"ram: 'sheep", "not a readable list of kinds"),
+        (b"\xff\xfe\x00", "not a readable list of kinds"),
+        (b"ram: 2026-13-45", "not a readable list of kinds"),
     ],
 )
 def test_kinds_that_are_none(tmp_path, content, word):
@@ -122,7 +123,7 @@ def test_kinds_that_are_none(tmp_path, content, word):
     with pytest.raises(InvalidInputError, match=word) as caught:
         read_kinds(path)
     assert str(path) in str(caught.value)
-    with pytest.raises(InvalidInputError, match="No such file"):
+    with pytest.raises(InvalidInputError, match="no such file"):
         read_kinds(tmp_path / "none.yaml")
 
 
