@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -173,6 +174,7 @@ def bringup():
                 stderr=subprocess.STDOUT,
                 text=True,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                start_new_session=True,
             )
         )
         return started[-1]
@@ -180,7 +182,7 @@ def bringup():
     yield start
     for process in started:
         if process.poll() is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def read_until(process: subprocess.Popen[str], *marks: str) -> str:
@@ -194,7 +196,8 @@ def read_until(process: subprocess.Popen[str], *marks: str) -> str:
 
 
 def end(process: subprocess.Popen[str]) -> str:
-    process.send_signal(signal.SIGINT)
+    # To all of them, as a terminal does: launch relies on it and sends no SIGINT of its own.
+    os.killpg(process.pid, signal.SIGINT)
     rest, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     return rest
@@ -224,4 +227,6 @@ def test_a_killed_node_is_started_again(bringup, namespace, respawn):
         assert "detector concept in space" not in end(process)
     else:
         read_until(process, "process has died")
+        # launch 3.7.1 hangs now and then if it is interrupted while it deals with a death.
+        time.sleep(2)
         assert "with audio\n" not in end(process)
