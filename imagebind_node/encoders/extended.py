@@ -70,6 +70,10 @@ class ExtendedEncoder(Encoder):
         tower = self._towers.get(modality)
         return self.base.window(modality) if tower is None else tower.window
 
+    def shortest_window(self, modality: Modality) -> float:
+        tower = self._towers.get(modality)
+        return self.base.shortest_window(modality) if tower is None else tower.window
+
     def front_end(self, modality: Modality) -> StreamingFrontEnd | None:
         tower = self._towers.get(modality)
         return self.base.front_end(modality) if tower is None else tower.front_end()

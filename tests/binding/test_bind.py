@@ -249,6 +249,10 @@ def test_words_as_anchors_need_no_picture(tmp_path, capsys):
     test = json.loads(capsys.readouterr().out)["test"]
     assert test["gallery"] == 2 and test["recall_at_1"]["chance"] == 0.5
     assert test["recall_at_1"]["value"] == 1.0
+    # The tower that was bound takes whole windows only; the model's own takes shorter ones.
+    encoder = load_encoder("concept", modalities=["imu"], bound=[tmp_path / "out" / "bound"])
+    assert encoder.shortest_window("imu") == encoder.window("imu") == 2.56
+    assert load_encoder("concept", modalities=["imu"]).shortest_window("imu") == 0.64
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_share_freshness_and_counted_drops(client, node):
                 message.angular_velocity.y = float(np.sin(now))
                 imu.publish(message)
         time.sleep(0.002)
-    # The IMU needs 2.56 s for its first window: count from then on.
+    # Sound needs a second for its first window: count from the end.
     end = time.time()
     counts = {m: sum(1 for when, _ in items if when > end - SECONDS) for m, items in heard.items()}
     total = sum(counts.values())
