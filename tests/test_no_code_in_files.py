@@ -217,6 +217,8 @@ NEVER = {
     "torch.jit.load",
     "torch.hub.load",
 }
+# Code that the user of the command line names in order to have it run; docs/security.md lists these.
+ASKED_FOR = {"torch_hub.py": ["torch.hub.load(folder, entry, source='local')"]}
 NEVER |= {
     "yaml.unsafe_load",
     "yaml.full_load",
@@ -252,7 +254,7 @@ def runs_code(call: ast.Call) -> bool:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "imagebind_node").rglob("*.py")), ids=lambda p: p.stem)
 def test_no_call_runs_what_a_file_says(path):
-    assert faults(path.read_text(encoding="utf-8")) == []
+    assert faults(path.read_text(encoding="utf-8")) == ASKED_FOR.get(path.name, [])
 
 
 @pytest.mark.parametrize(
