@@ -239,10 +239,10 @@ def runs_code(call: ast.Call) -> bool:
     name = ast.unparse(call.func)
     given = {k.arg: k.value.value for k in call.keywords if isinstance(k.value, ast.Constant)}
     needs = dict(NEEDS.get(name, {}))
-    if name.endswith(".from_pretrained") and "local_files_only" in given:
+    if name.endswith(".from_pretrained") and not name.startswith("nn."):
         if name.startswith("Auto"):
             needs["trust_remote_code"] = False
-        elif name.split(".")[0].endswith(("Model", "network")):
+        if name.split(".")[0].endswith(("Model", "network", "Checker", "Pipeline")):
             needs["use_safetensors"] = True
     return (
         name in NEVER

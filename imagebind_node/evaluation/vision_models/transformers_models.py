@@ -32,13 +32,17 @@ def load_transformers(name: str, trained: bool, device: str) -> Embed:
         ) from None
     local = Path(name).is_dir()
     try:
-        processor = AutoImageProcessor.from_pretrained(name, local_files_only=local)
+        processor = AutoImageProcessor.from_pretrained(name, local_files_only=local, trust_remote_code=False)
         if trained:
-            network: Any = AutoModel.from_pretrained(name, local_files_only=local, use_safetensors=True)
+            network: Any = AutoModel.from_pretrained(
+                name, local_files_only=local, trust_remote_code=False, use_safetensors=True
+            )
         else:
             with torch.random.fork_rng([]):
                 torch.manual_seed(0)
-                network = AutoModel.from_config(AutoConfig.from_pretrained(name, local_files_only=local))
+                network = AutoModel.from_config(
+                    AutoConfig.from_pretrained(name, local_files_only=local, trust_remote_code=False)
+                )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelFileError(f"{name} cannot be loaded: {' '.join(str(error).split())[:400]}") from None
     network.to(device).eval().requires_grad_(False)
