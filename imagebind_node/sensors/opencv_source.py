@@ -12,10 +12,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 # Read by OpenCV once, when it first opens a stream: errors of FFmpeg are said by our DeviceError, in one line.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-# A stream is looked at for a second, not five, before its first picture, and what came meanwhile is not shown late.
-os.environ.setdefault(
-    "OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_flags;prefer_tcp|analyzeduration;1000000|fflags;nobuffer"
-)
 
 import cv2
 import numpy as np
