@@ -50,6 +50,7 @@ class EncoderNode(ManagedNode):
         self._latency: dict[Modality, StageTimes] = {}
         self._last_latency: dict[Modality, float] = {}
         self._published: dict[Modality, RateMeter] = {}
+        self._stale: dict[Modality, tuple[int, RateMeter]] = {}
         self._withdraw: list[Any] = []
 
     def configure(self) -> None:
@@ -258,7 +259,7 @@ class EncoderNode(ManagedNode):
             return Report(OK, f"nothing received on {source.topic}", values)
         if source.arrivals.rate() == 0:
             return Report(WARN, f"{source.topic} has fallen silent{last_error}", values)
-        if source.stale and self._published[modality].rate() == 0:
+        if self._went_stale(modality, source.stale) and self._published[modality].rate() == 0:
             return Report(WARN, "every sample is older than max_age: do the clocks agree?", values)
         if source.arrivals.whole() and self._published[modality].rate() == 0:
             return Report(WARN, f"nothing that comes on {source.topic} can be used{last_error}", values)
@@ -269,6 +270,14 @@ class EncoderNode(ManagedNode):
             )
         complaint = source.complaint() if isinstance(source, PictureInput) else ""
         return Report(WARN, complaint, values) if complaint else Report(OK, "encoding", values)
+
+    def _went_stale(self, modality: Modality, count: int) -> bool:
+        """True if `count`, of samples that were too old, has grown in the last seconds."""
+        before, meter = self._stale.get(modality, (0, RateMeter()))
+        if count != before:
+            meter.tick()
+        self._stale[modality] = (count, meter)
+        return meter.rate() > 0
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -13,6 +13,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from imagebind_node.encoders.base import load_encoder
 from imagebind_node.nodes import qos
 from imagebind_node.nodes.encoder import EncoderNode
+from imagebind_node.samples import Modality
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (48, 64, 3), np.uint8)
@@ -303,3 +304,14 @@ def test_a_frame_that_is_too_old_is_dropped(client, running):
     # The machine may be slower than max_age: fresh frames until one is quick enough.
     eventually(lambda: publisher.publish(image(NOISE)) or heard, "a fresh frame")
     assert all(e.header.stamp.sec != old.header.stamp.sec for e in heard)
+    # What was too old once is not blamed later, when the pictures are bad for another reason.
+    bad = image(NOISE)
+    bad.encoding = "nonsense"
+
+    def complaint():
+        time.sleep(0.1)
+        bad.header.stamp = image(NOISE).header.stamp
+        publisher.publish(bad)
+        return "can be used" in node._report(Modality.VISION).message
+
+    eventually(complaint, "the complaint about what comes now")
