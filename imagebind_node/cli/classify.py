@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="sentence around a label, such as 'a photo of a {}'; repeat for an ensemble (default: by modality)",
     )
     parser.add_argument(
-        "--temperature", type=positive_float, metavar="T", help="default: the class set's, else 0.05"
+        "--temperature", type=positive_float, metavar="T", help="default: the class set's, else 0.1"
     )
     parser.add_argument("--top", type=positive_int, metavar="K", help="show the K best labels (default: all)")
     add_model_arguments(parser)

@@ -67,7 +67,8 @@ def index_sources(
     report.skipped = len(sources) - len(todo)
     for source, outcome in work(todo):
         if isinstance(outcome, ImagebindNodeError):
-            report.unreadable.append((source.path, " ".join(str(outcome).split())))
+            reason = " ".join(str(outcome).split()).removeprefix(f"{source.path}: ")
+            report.unreadable.append((source.path, reason))
         else:
             if outcome.moments:
                 store.add(outcome.moments, outcome.vectors)
