@@ -19,7 +19,7 @@ from imagebind_node.errors import InvalidInputError, ModelFileError
 from imagebind_node.hub import HubFolder, fetch_folder
 
 _BLOCK = 1 << 22
-MODELS = ("concept", "imagebind_huge", "stable_unclip")
+MODELS = ("concept", "imagebind_huge", "concept_decoder", "stable_unclip")
 
 
 def cache_root() -> Path:

@@ -25,6 +25,7 @@ MAX_COUNT = 64
 MAX_STEPS = 500  # more draws no better, and schedulers of 1000 training steps overrun at 1000
 MAX_SEED = 2**32 - 1
 BACKENDS = {
+    "concept": "imagebind_node.generation.decoder",
     "imagebind_huge": "imagebind_node.generation.unclip_files",
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 from imagebind_node.errors import InvalidInputError
 
 OPTIONS = {
+    "concept": ("guidance", "judge"),
     "imagebind_huge": (
         *("guidance", "folder", "device", "precision", "memory", "safety", "noise_level", "norm"),
     ),
