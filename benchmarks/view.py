@@ -80,6 +80,7 @@ def measure(seconds: float) -> dict[str, dict[str, float]]:
         senses = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("senses.py")), "--namespace", namespace],
             stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         try:
             graph.start("encoder", {"threads": 1})

@@ -178,7 +178,8 @@ class ViewInputs:
         self._scheduler.notify(MAP)
 
     def _draw_health(self, message: Any) -> None:
-        namespace = self._node.get_namespace()
+        # Not of this node itself: while all else is silent, time on the page stands still.
+        own, namespace = f"{self._node.get_fully_qualified_name()}:", self._node.get_namespace()
         parts = [
             part_health(
                 status.name,
@@ -188,8 +189,11 @@ class ViewInputs:
                 namespace,
             )
             for status in message.status
+            if not status.name.startswith(own)
         ]
-        self._drawer.health([part for part in parts if part is not None])
+        known = [part for part in parts if part is not None]
+        if known:
+            self._drawer.health(known)
 
 
 def found_in(message: Detection2DArray) -> list[Found]:

@@ -66,15 +66,26 @@ class Drawer:
         if self._scale is None:
             return
         self._found = found
-        drawn = rr.Boxes2D(
-            array=np.array([f.box for f in found], np.float32).reshape(-1, 4) * self._scale,
+        corners = np.array([f.box for f in found], np.float32).reshape(-1, 4) * self._scale
+        colours = [self._colour(f.label) for f in found]
+        boxes = rr.Boxes2D(
+            array=corners,
             array_format=rr.Box2DFormat.XYXY,
-            labels=[f"{f.label} {f.score:.2f}" + (f" #{f.track}" if f.track else "") for f in found],
-            colors=[self._colour(f.label) for f in found],
+            colors=colours,
             radii=rr.Radius.ui_points(2.0),
             draw_order=10,
         )
-        self._log(f"{layout.CAMERA}/boxes", stamp, drawn)
+        # The viewer writes below things: below a box that may be outside of the picture, below its upper side never.
+        labels = rr.Points2D(
+            np.stack([corners[:, [0, 2]].mean(1), corners[:, 1]], 1),
+            labels=[f"{f.label} {f.score:.2f}" + (f" #{f.track}" if f.track else "") for f in found],
+            colors=colours,
+            radii=0.0,
+            show_labels=True,
+            draw_order=11,
+        )
+        self._log(f"{layout.CAMERA}/boxes", stamp, boxes)
+        self._log(f"{layout.CAMERA}/labels", stamp, labels)
         self._write_query()
 
     def depth(self, sample: DepthSample) -> None:
