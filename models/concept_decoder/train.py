@@ -1,8 +1,8 @@
 """Train the decoder of `concept` on what pictures.py wrote; writes decoder.safetensors.
 
   python models/concept_decoder/pictures.py WORK
-  python models/concept_decoder/train.py WORK --part rough --minutes 12
-  python models/concept_decoder/train.py WORK --part fine --minutes 30
+  python models/concept_decoder/train.py WORK --part rough --minutes 4 --last
+  python models/concept_decoder/train.py WORK --part fine --minutes 15 --last
   python models/concept_decoder/train.py WORK --part none --out models/concept_decoder   # as float16
 
 Each call goes on from WORK/PART.pt where there is one. One thread by default.
@@ -34,8 +34,8 @@ MOST_NOISE = 0.7
 LEAST_AGREEMENT = 0.25  # cosine of words and picture from which the words are believed
 SOUNDING = 0.45  # cosine to a sound class from which a picture counts as a thing that makes a sound
 SOUNDING_SHARE = 3.0  # how often such a picture is drawn, others 1
-BATCH = {"rough": 512, "fine": 32}
-RATE = {"rough": 2e-3, "fine": 1e-3}
+BATCH = {"rough": 256, "fine": 32}
+RATE = {"rough": 1.5e-3, "fine": 1e-3}
 DECAY = 0.9995
 # What a picture shows is decided while its large components are still in the noise, edges much later.
 ROUGH_NOISE, FINE_NOISE = 1.2, 0.2
