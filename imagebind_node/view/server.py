@@ -113,6 +113,8 @@ class ViewerServer:
                 stdout=log,
                 stderr=log,
                 env=_environment(folder),
+                # Ctrl-C is for this process, which ends the server when all is written.
+                start_new_session=True,
                 preexec_fn=_die_with_parent,
             )
         deadline = time.monotonic() + _START_SECONDS
