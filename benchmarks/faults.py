@@ -39,13 +39,16 @@ CASES: dict[str, Callable[[FaultGraph], Iterator[Outcome]]] = {
         topics.disorder,
         topics.overload,
         machine.killed,
-        machine.clock_set,
         machine.disk_full,
         devices.microphone,
         devices.camera_file,
         devices.camera_stream,
+        # Last: nodes that are started again without libfaketime are not heard in this graph any more.
+        machine.clock_set,
     )
 }
+# Judged by what was lost, not by a time.
+UNTIMED = {"disk full, then SIGKILL"}
 
 
 def measure(names: list[str], fault_seconds: float) -> list[Outcome]:
@@ -99,6 +102,7 @@ def main() -> int:
     os.environ.setdefault("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))
     outcomes = measure(names, args.fault_seconds)
     slow = [o for o in outcomes if o.recovery is None or o.recovery > args.limit]
+    slow = [o for o in slow if o.fault not in UNTIMED or o.lost]
     document = {
         "limit_s": args.limit,
         "slow": len(slow),
