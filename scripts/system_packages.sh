@@ -2,7 +2,7 @@
 # Install what pip cannot bring: a compiler for the interfaces, sound libraries, and a browser for the tests.
 # Does nothing where everything is there; says what to type where it may not install.
 #
-#   system_packages.sh PYTHON
+#   system_packages.sh PYTHON          variable: EXTRAS, as of setup_env.sh
 set -euo pipefail
 python=$1
 
@@ -38,20 +38,23 @@ need libgl1 has_library libGL.so.1                    # opencv-python
 need libglib2.0-0 has_library libglib-2.0.so.0        # opencv-python
 need libportaudio2 has_library libportaudio.so.2      # sounddevice: microphone
 need libusb-1.0-0 has_library libusb-1.0.so.0         # pyrealsense2: RealSense cameras
-need pulseaudio command -v pulseaudio                 # virtual microphone of the tests
-need pulseaudio-utils command -v pactl                # the same
-need libasound2-plugins has_alsa_pulse                # the same: PortAudio reaches PulseAudio through ALSA
-need python3-gi has_gi                                # network camera of the tests: RTSP server of GStreamer
-need gir1.2-gst-rtsp-server-1.0 has_rtsp_server       # the same
-need gstreamer1.0-plugins-base has_element videotestsrc # the same: a picture
-need gstreamer1.0-plugins-good has_element rtp        # the same: RTP
-need gstreamer1.0-plugins-ugly has_element x264       # the same: H.264
+# What only the tests need; `make test` asks for their extras.
+if [[ ",${EXTRAS:-}," == *,browser,* ]]; then
+  need pulseaudio command -v pulseaudio                 # virtual microphone of the tests
+  need pulseaudio-utils command -v pactl                # the same
+  need libasound2-plugins has_alsa_pulse                # the same: PortAudio reaches PulseAudio through ALSA
+  need python3-gi has_gi                                # network camera of the tests: RTSP server of GStreamer
+  need gir1.2-gst-rtsp-server-1.0 has_rtsp_server       # the same
+  need gstreamer1.0-plugins-base has_element videotestsrc # the same: a picture
+  need gstreamer1.0-plugins-good has_element rtp        # the same: RTP
+  need gstreamer1.0-plugins-ugly has_element x264       # the same: H.264
 
-want libfastrtps-dev test -e /usr/include/fastdds/dds/domain/DomainParticipant.hpp # tests of DDS security
-want openssl command -v openssl                       # the same
-want chromium command -v chromium                     # the view's test opens it in a real browser
-want chromium-driver command -v chromedriver          # the same
-want tesseract-ocr command -v tesseract               # the same: reads the labels on its page
+  want libfastrtps-dev test -e /usr/include/fastdds/dds/domain/DomainParticipant.hpp # tests of DDS security
+  want openssl command -v openssl                       # the same
+  want chromium command -v chromium                     # the view's test opens it in a real browser
+  want chromium-driver command -v chromedriver          # the same
+  want tesseract-ocr command -v tesseract               # the same: reads the labels on its page
+fi
 
 if [ ${#missing[@]} -eq 0 ] && { [ "$(id -u)" -ne 0 ] || [ -z "$(to_be_had)" ]; }; then
   exit 0
