@@ -284,7 +284,7 @@ def test_sounds_drive_a_clip_zero_shot_classifier(clip, to_clip, sounds):
     (image,) = clip.encode(Modality.VISION, [ImageSample(pixels)])
     classes = [to_clip.map(sound) for sound in sounds]
     probabilities = clip.zero_shot(image, classes)
-    logits = np.array([image @ c for c in classes]) * float(clip._model.logit_scale.exp())
+    logits = np.array([image @ c for c in classes]) * clip._model.logit_scale.exp().item()
     assert probabilities.sum() == pytest.approx(1)
     np.testing.assert_allclose(
         np.log(probabilities[0] / probabilities[1:]), logits[0] - logits[1:], atol=1e-4

@@ -227,7 +227,12 @@ def test_shipped_cards(monkeypatch, tmp_path):
     )
     assert re.fullmatch("[0-9a-f]{64}", huge.files[0].sha256)
     states = {status.card.name: status.state for status in list_models()}
-    assert states == {"concept": "ready", "imagebind_huge": "missing"}
+    assert states == {
+        "concept": "ready",
+        "concept_decoder": "ready",
+        "imagebind_huge": "missing",
+        "stable_unclip": "missing",
+    }
     model_folder("imagebind_huge").mkdir(parents=True)
     (model_folder("imagebind_huge") / "imagebind_huge.pth.part").write_bytes(b"x")
     assert {s.card.name: s.state for s in list_models()}["imagebind_huge"] == "incomplete"

@@ -61,12 +61,23 @@ def outline(screen: np.ndarray, box: np.ndarray, tolerance: int = 4) -> tuple[fl
 
 
 def words(screen: np.ndarray, colour: tuple[int, int, int]) -> str:
-    """Text that is written in `colour`, on whatever ground, by Tesseract, in lower case."""
+    """Readings of one line of text by Tesseract, in lower case: by its likeness to `colour`, by brightness, by channel.
+
+    The line lies half transparent on a picture, so that no single reading always succeeds.
+    """
     apart = np.abs(screen.astype(np.float32) - colour).max(-1)
-    dark_on_light = np.uint8(255 * np.clip(apart / 60, 0, 1))
-    large = cv2.resize(dark_on_light, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
-    large = cv2.copyMakeBorder(large, 20, 20, 20, 20, cv2.BORDER_CONSTANT, value=255)
+    readings = [np.uint8(255 * np.clip(apart / 60, 0, 1)), cv2.cvtColor(screen, cv2.COLOR_RGB2GRAY)]
+    return "\n".join(_read(plane) for plane in (*readings, *np.moveaxis(screen, 2, 0)))
+
+
+def page_text(screen: np.ndarray) -> str:
+    """What Tesseract reads anywhere on an ordinary page, in lower case."""
+    return _read(cv2.cvtColor(screen, cv2.COLOR_RGB2GRAY), scale=2, segmentation=11)
+
+
+def _read(plane: np.ndarray, scale: int = 4, segmentation: int = 7) -> str:
+    large = cv2.resize(plane, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
     png = cv2.imencode(".png", large)[1].tobytes()
-    command = ["tesseract", "stdin", "stdout", "--psm", "6"]
+    command = ["tesseract", "stdin", "stdout", "--psm", str(segmentation)]
     done = subprocess.run(command, input=png, capture_output=True, timeout=120, check=True)
     return done.stdout.decode("utf8", "replace").lower()
