@@ -142,13 +142,23 @@ class Graph:
             self._processes._running[name].send_signal(signal.SIGSTOP if held else signal.SIGCONT)
 
 
-def newest_box(detections):
-    """Label and x0, y0, x1, y1 in pixels of the picture, of the surest detection of the newest picture, or None."""
-    if not detections or not detections[-1].detections:
+def surest_box(message):
+    """Label and x0, y0, x1, y1 in pixels of the picture, of the surest detection, or None."""
+    if not message.detections:
         return None
-    box, best = detections[-1].detections[0].bbox, detections[-1].detections[0].results[0].hypothesis
+    box, best = message.detections[0].bbox, message.detections[0].results[0].hypothesis
     centre, half = (box.center.position.x, box.center.position.y), (box.size_x / 2, box.size_y / 2)
     return best.class_id, np.array([*np.subtract(centre, half), *np.add(centre, half)])
+
+
+def label_is_read(label, screen, box):
+    """Whether `label` stands in the box, below its upper side; or, where that is hard to read, in the table below."""
+    colour = outline(screen, box)[1]
+    x0, y0, x1, _ = np.round(box).astype(int)
+    height, width = screen.shape[:2]
+    read = [words(screen[y0 + 4 : y0 + below, x0 + 6 : x1 - 6], colour) for below in (28, 36)]
+    read.append(page_text(screen[round(0.6 * height) :, : round(0.24 * width)]).rpartition("found")[2])
+    return any(label.lower() in text for text in read)
 
 
 @pytest.mark.timeout(600)
@@ -160,16 +170,15 @@ def test_the_page_shows_the_box_and_the_label_of_what_was_heard(graph, client, b
     time.sleep(SHOWN_SECONDS)
 
     def found_and_held():
-        if newest_box(detections):
+        if detections and surest_box(detections[-1]):
             graph.hold(True)
             time.sleep(1.0)  # what was on its way arrives
-            if newest_box(detections):
+            if surest_box(detections[-1]):
                 return True
             graph.hold(False)
         return False
 
     eventually(found_and_held, "a detection", PATIENCE)
-    label, box = newest_box(detections)
     picture = demo_picture(width=960)
 
     def shown():
@@ -179,21 +188,17 @@ def test_the_page_shows_the_box_and_the_label_of_what_was_heard(graph, client, b
         place = None if screen is None else locate(picture, screen)
         if place is None:
             return None
-        on_screen = np.tile(place[:2], 2) + place[2] * box
-        return (screen, on_screen) if outline(screen, on_screen)[0] > 0.8 else None
+        # The view leaves detections out when they come fast: one of the newest is shown, not always the last.
+        for label, box in filter(None, map(surest_box, detections[-5:])):
+            on_screen = np.tile(place[:2], 2) + place[2] * box
+            if outline(screen, on_screen)[0] > 0.8 and label_is_read(label, screen, on_screen):
+                return screen, on_screen
+        return None
 
-    screen, box = eventually(shown, "the box on the page", PATIENCE)
+    screen, box = eventually(shown, "a box and its label on the page", PATIENCE)
     # Not just anywhere: a little beside the box there is none.
     assert outline(screen, box + 30)[0] < 0.5
     assert outline(screen, box - 30)[0] < 0.5
-    # The label stands below the upper side, in the colour of the box.
-    colour = outline(screen, box)[1]
-    x0, y0, x1, _ = np.round(box).astype(int)
-    read = [words(screen[y0 + 4 : y0 + below, x0 + 6 : x1 - 6], colour) for below in (28, 36, 44)]
-    # On a thin or busy ground the label may be unreadable; the table of what was found, below on the left, never is.
-    height, width = screen.shape[:2]
-    read.append(page_text(screen[round(0.6 * height) :, : round(0.24 * width)]).partition("found")[2])
-    assert any(label.lower() in text for text in read), read
     save(screen)
     graph.hold(False)
 
