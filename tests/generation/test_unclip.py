@@ -65,6 +65,12 @@ def library_picture(pipeline, pixels, seed, **options):
     return (drawn.clip(0, 1) * 255).round().astype(np.uint8)
 
 
+def assert_same_pixels(picture, expected):
+    """Embeddings that are equal up to float rounding may put a value on the other side of a rounding to 8 bits."""
+    apart = np.abs(picture.astype(int) - expected)
+    assert apart.max() <= 1 and (apart > 0).mean() < 0.01
+
+
 @pytest.mark.parametrize("noise_level", [0, 200])
 def test_a_pictures_own_embedding_draws_what_the_librarys_image_path_draws(
     folder, encoder, photo, seen, noise_level
@@ -77,7 +83,7 @@ def test_a_pictures_own_embedding_draws_what_the_librarys_image_path_draws(
     for seed in (3, 4):
         (picture,) = ours.generate(seen, seed=seed, steps=STEPS)
         expected = library_picture(ours.pipeline, pixels, seed, noise_level=noise_level)
-        np.testing.assert_array_equal(picture.pixels, expected)
+        assert_same_pixels(picture.pixels, expected)
     other = encoder.encode(Modality.VISION, [demo_pictures()[1]])[0]
     assert (ours.generate(other, seed=4, steps=STEPS)[0].pixels != expected).mean() > 0.5
 
@@ -137,7 +143,7 @@ def test_a_strip_starts_and_ends_at_its_ends(generator, encoder):
     assert {picture.seed for picture in strip} == {2}
     for embedding, picture in ((start, strip[0]), (end, strip[-1])):
         expected = generator.generate(embedding, seed=2, steps=STEPS)[0].pixels
-        np.testing.assert_array_equal(picture.pixels, expected)
+        assert_same_pixels(picture.pixels, expected)
     assert (strip[1].pixels != strip[2].pixels).any()
 
 
