@@ -329,3 +329,26 @@ def test_bundled_recipes_can_be_read_and_built():
         build_preprocessing(recipe.preprocessing)
         build_augmentation(recipe.augmentations)
         assert recipe.note
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "decay", "batch", "clip", "replication", "epochs", "drop_path", "temperature"),
+    [
+        ("audio", 1.6e-3, 0.2, 2048, 1.0, 1.25, 64, 0.1, 0.05),
+        ("depth", 1.6e-3, 0.2, 512, 1.0, 50, 64, 0.0, 0.2),
+        ("thermal", 5e-4, 0.05, 512, 5.0, 25, 64, 0.0, 0.1),
+        ("imu", 5e-4, 0.5, 512, 1.0, 1.0, 8, 0.7, 0.2),
+    ],
+)
+def test_large_recipes_are_those_of_the_paper(
+    name, rate, decay, batch, clip, replication, epochs, drop_path, temperature
+):
+    """Girdhar et al. 2023, Table 9."""
+    recipe = read_recipe(name)
+    training = recipe.training
+    assert (training.learning_rate, training.weight_decay, training.batch) == (rate, decay, batch)
+    assert (training.clip, training.replication, training.epochs) == (clip, replication, epochs)
+    assert (training.betas, training.warmup_epochs) == ((0.9, 0.95), 2)
+    assert (recipe.tower["drop_path"], recipe.loss.temperature) == (drop_path, temperature)
+    assert not recipe.loss.learn_temperature
+    assert recipe.anchor.model == "imagebind_huge"
