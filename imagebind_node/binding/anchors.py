@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,12 @@ from safetensors.numpy import load_file, save_file
 from imagebind_node.binding.recipe import Anchor
 from imagebind_node.binding.senses import anchor_of
 from imagebind_node.binding.shards import Pair, PairShards
+from imagebind_node.binding.views import Views, picture_view
 from imagebind_node.embedding import Space
 from imagebind_node.encoders.base import Encoder, load_encoder
 from imagebind_node.errors import ModelFileError
 from imagebind_node.model_store import cache_root, write_atomically
-from imagebind_node.samples import Modality, parse_modality
+from imagebind_node.samples import ImageSample, Modality, Sample, parse_modality
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[Iterable[Pair], str, int], Iterable[Pair]]
@@ -42,19 +44,20 @@ class AnchorTower:
         device = self._device if anchor.model != "concept" else "cpu"
         return load_encoder(anchor.model, checkpoint=anchor.checkpoint, modalities=modalities, device=device)
 
-    def embed(self, pair: Pair) -> np.ndarray | None:
+    def embed(self, sample: Sample) -> np.ndarray | None:
         """Unit vector, float32 (D,), or None if the encoder abstained (a black picture, silence)."""
         if self._encoder is None:
             self._encoder = self._load([self.modality])
-        (found,) = self._encoder.encode(self.modality, [anchor_of(pair, self.modality)])
+        (found,) = self._encoder.encode(self.modality, [sample])
         return None if found.abstained or not found.vector.size else found.vector
 
-    def key(self, data: str) -> str:
-        """Name of the cached anchors of the pairs whose hash is `data`."""
+    def key(self, data: str, views: Views | None = None) -> str:
+        """Name of the cached anchors of the pairs whose hash is `data`, or of versions of their pictures."""
         from imagebind_node import __version__
 
         facts = [__version__, self._anchor.model, _card(self._anchor), self.space.id, self.space.dim, data]
-        return hashlib.sha256(json.dumps([*facts, str(self.modality)]).encode()).hexdigest()
+        facts += [str(self.modality), *([asdict(views)] if views is not None else [])]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def embed_anchors(
@@ -65,26 +68,60 @@ def embed_anchors(
     Each shard is cached by itself: an interrupted run loses one at most, and data that is added costs no more than
     itself.
     """
+    anchors, usable = _embed_split(
+        tower, shards, split, progress, "anchors", 1, lambda pair, _: anchor_of(pair, tower.modality)
+    )
+    return anchors[:, 0], usable[:, 0]
+
+
+def embed_views(
+    tower: AnchorTower, shards: PairShards, split: str, views: Views, progress: Progress
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `embed_anchors`, of the versions of each picture: float32 (N, V, D) and bool (N, V)."""
+
+    def version(pair: Pair, number: int) -> Sample:
+        whole = anchor_of(pair, Modality.VISION)
+        return ImageSample(picture_view(np.asarray(whole.data), views, pair.key, number))
+
+    return _embed_split(tower, shards, split, progress, "versions", views.count, version, views)
+
+
+def _embed_split(
+    tower: AnchorTower,
+    shards: PairShards,
+    split: str,
+    progress: Progress,
+    what: str,
+    versions: int,
+    sample: Callable[[Pair, int], Sample],
+    views: Views | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     parts = shards.parts(split)
     found = []
     for number, (digest, count) in enumerate(parts):
-        path = cache_root() / "anchors" / f"{tower.key(digest)}.safetensors"
-        made = _read(path, count, tower.space.dim)
+        path = cache_root() / "anchors" / f"{tower.key(digest, views)}.safetensors"
+        made = _read(path, (count, versions, tower.space.dim))
         if made is None:
             pairs = shards.read(split, rank=number, world=len(parts))
-            what = f"anchors of {split}, shard {number + 1} of {len(parts)}"
-            made = _embed(tower, progress(pairs, what, count), count)
+            title = f"{what} of {split}, shard {number + 1} of {len(parts)}"
+            made = _embed(tower, progress(pairs, title, count), (count, versions), sample)
             _write(path, *made)
         found.append(made)
     return np.concatenate([anchors for anchors, _ in found]), np.concatenate([usable for _, usable in found])
 
 
-def _embed(tower: AnchorTower, pairs: Iterable[Pair], count: int) -> tuple[np.ndarray, np.ndarray]:
-    anchors, usable = np.zeros((count, tower.space.dim), np.float32), np.zeros(count, bool)
+def _embed(
+    tower: AnchorTower,
+    pairs: Iterable[Pair],
+    shape: tuple[int, int],
+    sample: Callable[[Pair, int], Sample],
+) -> tuple[np.ndarray, np.ndarray]:
+    anchors, usable = np.zeros((*shape, tower.space.dim), np.float32), np.zeros(shape, bool)
     for place, pair in enumerate(pairs):
-        vector = tower.embed(pair)
-        if vector is not None:
-            anchors[place], usable[place] = vector, True
+        for version in range(shape[1]):
+            vector = tower.embed(sample(pair, version))
+            if vector is not None:
+                anchors[place, version], usable[place, version] = vector, True
     return anchors, usable
 
 
@@ -96,7 +133,7 @@ def _write(path: Path, anchors: np.ndarray, usable: np.ndarray) -> None:
         logger.warning("anchors are not cached: %s", error)
 
 
-def _read(path: Path, count: int, dim: int) -> tuple[np.ndarray, np.ndarray] | None:
+def _read(path: Path, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray] | None:
     try:
         tensors = load_file(path)
         anchors, usable = tensors["anchors"], tensors["usable"]
@@ -105,7 +142,7 @@ def _read(path: Path, count: int, dim: int) -> tuple[np.ndarray, np.ndarray] | N
     except (OSError, SafetensorError, KeyError) as error:
         logger.warning("ignoring damaged cached anchors %s: %s", path, error)
         return None
-    if anchors.shape != (count, dim) or anchors.dtype != np.float32 or usable.shape != (count,):
+    if anchors.shape != shape or anchors.dtype != np.float32 or usable.shape != shape[:2]:
         logger.warning("ignoring damaged cached anchors %s", path)
         return None
     return anchors, usable.astype(bool)

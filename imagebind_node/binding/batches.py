@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -34,20 +35,23 @@ class Batches(Dataset):
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
         rows = self._schedule.indices(number, self._rank)
         first = number * self._schedule.batch + self._rank * len(rows)
-        inputs = [self._input(int(row), first + place) for place, row in enumerate(rows)]
+        inputs, anchors = zip(*[self._drawn(int(row), first + place) for place, row in enumerate(rows)])
         try:
             stacked = torch.stack(inputs)
         except RuntimeError:
             shapes = sorted({tuple(tensor.shape) for tensor in inputs})
             raise InvalidInputError(f"inputs of one batch differ in shape: {shapes[:3]}") from None
-        return stacked, torch.from_numpy(self._pairs.anchors[rows])
+        return stacked, torch.from_numpy(np.stack(anchors))
 
-    def _input(self, row: int, draw: int) -> Tensor:
-        made = self._pairs.input(row)
-        if self._change is None:
-            return made
+    def _drawn(self, row: int, draw: int) -> tuple[Tensor, np.ndarray]:
         # By the number of the draw, not by process or worker: any division of the work sees the same data.
-        return self._change(made, Generator().manual_seed(seed_of(self._schedule.training.seed, draw)))
+        seed = seed_of(self._schedule.training.seed, draw)
+        made, anchor = self._pairs.input(row), self._pairs.anchors[row]
+        if self._pairs.views is not None:
+            made, anchor = self._pairs.views.draw(row, seed, made)
+        if self._change is not None:
+            made = self._change(made, Generator().manual_seed(seed))
+        return made, anchor
 
     def stream(self, start: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches from number `start` to the end of the training, read ahead by `workers` processes."""

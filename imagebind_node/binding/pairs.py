@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from imagebind_node.binding.views import ViewAnchors
 from imagebind_node.embedding import Space
 from imagebind_node.errors import ImagebindNodeError, InvalidInputError
 
@@ -25,7 +26,7 @@ class Pairs:
     sequence (of paths, samples ...). space: where the anchors live. preprocess: one item -> float32 tensor, the
     tower's input; without it the items are those inputs already. groups: (N,) names of what must not be split
     between training and test (session, class); default: each row is its own. digest: tells this data from other;
-    computed from anchors and groups if not given.
+    computed from anchors and groups if not given. views: augmented versions, to train on in place of `anchors`.
     """
 
     anchors: np.ndarray
@@ -34,6 +35,7 @@ class Pairs:
     preprocess: Callable[[Any], Tensor] | None = None
     groups: np.ndarray | None = None
     digest: str = ""
+    views: ViewAnchors | None = None
 
     def __post_init__(self) -> None:
         anchors = np.asarray(self.anchors)
@@ -79,7 +81,8 @@ class Pairs:
             samples = [self.samples[i] for i in chosen]
         groups = _groups(self)[chosen]
         digest = hashlib.sha256(f"{self.digest} {chosen.tolist()}".encode()).hexdigest()
-        return Pairs(self.anchors[chosen], samples, self.space, self.preprocess, groups, digest)
+        views = None if self.views is None else self.views.part(chosen)
+        return Pairs(self.anchors[chosen], samples, self.space, self.preprocess, groups, digest, views)
 
     def split(self, share: float, seed: int = 0) -> tuple[Pairs, Pairs]:
         """(rest, about `share` of the rows): whole groups only, so that nothing leaks. Deterministic by `seed`."""

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from imagebind_node.binding.anchors import AnchorTower, Progress, embed_anchors
+from imagebind_node.binding.anchors import AnchorTower, Progress, embed_anchors, embed_views
 from imagebind_node.binding.pairs import Pairs
 from imagebind_node.binding.preprocessing import build_preprocessing
 from imagebind_node.binding.recipe import Recipe
 from imagebind_node.binding.senses import sense_of
 from imagebind_node.binding.sessions import SPLITS
 from imagebind_node.binding.shards import PairShards
+from imagebind_node.binding.views import WHOLE, ViewAnchors, Views, region
 from imagebind_node.embedding import Space
 from imagebind_node.errors import ImagebindNodeError, InvalidInputError
 from imagebind_node.samples import new_modality
@@ -68,7 +69,12 @@ def load_prepared(folder: Path, space: Space) -> tuple[dict[str, Pairs], dict[st
         inputs = np.load(folder / f"{split}_inputs.npy", mmap_mode="r", allow_pickle=False)
         anchors = np.load(folder / f"{split}_anchors.npy", allow_pickle=False)
         pairs[split] = Pairs(
-            anchors, _Rows(inputs, rows), space, groups=np.array(facts["groups"]), digest=facts["digest"]
+            anchors,
+            _Rows(inputs, rows),
+            space,
+            groups=np.array(facts["groups"]),
+            digest=facts["digest"],
+            views=_load_views(folder, split),
         )
         left_out[split] = facts["left_out"]
     return pairs, left_out
@@ -97,6 +103,7 @@ def _prepare_split(
     folder.mkdir(parents=True, exist_ok=True)
     inputs: np.memmap | None = None
     rows: list[int] = []
+    keys: list[str] = []
     groups: list[str] = []
     left_out: dict[str, int] = {}
     for place, pair in enumerate(progress(shards.read(split), f"inputs of {split}", count)):
@@ -120,13 +127,19 @@ def _prepare_split(
             )
         inputs[place] = made
         rows.append(place)
+        keys.append(pair.key)
         groups.append(str(pair.facts.get("session", pair.key)))
     if inputs is None or len(rows) < 2:
         why = next(iter(left_out), "the shards are empty")
         raise InvalidInputError(f"no usable pair in split {split}: {why}")
     inputs.flush()
     np.save(folder / f"{split}_anchors.npy", anchors[rows])
-    key = json.dumps([data, tower.key(data), recipe.plain["preprocessing"], recipe.modality, rows])
+    if split == "train" and recipe.views.count:
+        versions, seen = embed_views(tower, shards, split, recipe.views, progress)
+        _save_views(folder, split, recipe.views, keys, anchors[rows], versions[rows], seen[rows])
+    key = json.dumps(
+        [data, tower.key(data, recipe.views), recipe.plain["preprocessing"], recipe.modality, rows]
+    )
     facts = {
         "digest": hashlib.sha256(key.encode()).hexdigest(),
         "data": data,
@@ -137,6 +150,34 @@ def _prepare_split(
     (folder / f"{split}.json").write_text(json.dumps(facts), encoding="utf-8")
     for reason, number in left_out.items():
         logger.warning("%d of %d pairs of %s are left out: %s", number, count, split, reason)
+
+
+def _save_views(
+    folder: Path,
+    split: str,
+    views: Views,
+    keys: list[str],
+    anchors: np.ndarray,
+    versions: np.ndarray,
+    seen: np.ndarray,
+) -> None:
+    """Where nothing is recognised in a version, the whole picture stands for it."""
+    places = np.array([[region(views, key, number) for number in range(views.count)] for key in keys])
+    places[~seen] = WHOLE
+    versions = np.where(seen[..., None], versions, anchors[:, None])
+    np.save(folder / f"{split}_versions.npy", versions)
+    if views.aligned:
+        np.save(folder / f"{split}_places.npy", places)
+
+
+def _load_views(folder: Path, split: str) -> ViewAnchors | None:
+    versions, places = folder / f"{split}_versions.npy", folder / f"{split}_places.npy"
+    if not versions.is_file():
+        return None
+    return ViewAnchors(
+        np.load(versions, mmap_mode="r", allow_pickle=False),
+        np.load(places, allow_pickle=False) if places.is_file() else None,
+    )
 
 
 def _count(reasons: dict[str, int], reason: str) -> None:

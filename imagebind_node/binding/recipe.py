@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from imagebind_node.binding.views import Views
 from imagebind_node.errors import InvalidInputError
 from imagebind_node.formats.documents import read_yaml
 
@@ -93,7 +94,8 @@ class Training:
 class Recipe:
     """modality: the new sense, one of ImageBind's or a name of your own. preprocessing: name, or a mapping with
     `name` and options (see preprocessing.py). tower: `name` and options (see towers.py). augmentations: each a
-    mapping with `name` and options (see augmentations.py), in order. note: where the numbers are from."""
+    mapping with `name` and options (see augmentations.py), in order. views: augmented versions of the pictures.
+    note: where the numbers are from."""
 
     modality: str
     tower: Mapping[str, Any]
@@ -101,8 +103,15 @@ class Recipe:
     anchor: Anchor = field(default_factory=Anchor)
     loss: Loss = field(default_factory=Loss)
     augmentations: tuple[Mapping[str, Any], ...] = ()
+    views: Views = field(default_factory=Views)
     training: Training = field(default_factory=Training)
     note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.views.count and self.anchor.modality != "vision":
+            raise InvalidInputError(
+                f"recipe: views are of pictures, but the anchor is {self.anchor.modality}"
+            )
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -110,6 +119,7 @@ class Recipe:
         made = asdict(self)
         made["augmentations"] = [dict(entry) for entry in self.augmentations]
         made["training"]["betas"] = list(self.training.betas)
+        made["views"] |= {"scale": list(self.views.scale), "ratio": list(self.views.ratio)}
         return made
 
 

@@ -17,7 +17,6 @@ from safetensors.torch import load_file
 from imagebind_node import load_encoder
 from imagebind_node.binding import anchors
 from imagebind_node.binding.bound import read_bound_card
-from imagebind_node.binding.recipe import bundled_recipes, read_recipe
 from imagebind_node.binding.shards import Pair
 from imagebind_node.cli.main import main
 from imagebind_node.errors import InvalidInputError, ModelFileError, SpaceMismatchError
@@ -168,7 +167,7 @@ def test_anchors_are_made_once(data, tmp_path, monkeypatch):
     recipe = write_recipe(tmp_path / "recipe.yaml")
     assert bind(recipe, data, tmp_path / "first") == 0
     with monkeypatch.context() as patch:
-        patch.setattr(anchors.AnchorTower, "embed", lambda self, pair: pytest.fail("embedded again"))
+        patch.setattr(anchors.AnchorTower, "embed", lambda self, sample: pytest.fail("embedded again"))
         assert bind(recipe, data, tmp_path / "second") == 0
     for path in (tmp_path / "cache" / "imagebind_node" / "anchors").iterdir():
         path.write_bytes(path.read_bytes()[:100])
@@ -315,40 +314,3 @@ def test_bad_places_are_one_line_and_status_2(data, tmp_path, capsys):
     with pytest.raises(SystemExit) as left:
         main(["embed", "text:a", "--bound", str(tmp_path)])
     assert left.value.code == 2 and "holds no bound tower" in capsys.readouterr().err
-
-
-def test_bundled_recipes_can_be_read_and_built():
-    from imagebind_node.binding.augmentations import build_augmentation
-    from imagebind_node.binding.preprocessing import build_preprocessing
-
-    found = bundled_recipes()
-    for sense in ("audio", "depth", "thermal", "imu"):
-        assert {sense, f"{sense}_small"} <= set(found)
-    for name in found:
-        recipe = read_recipe(name)
-        build_preprocessing(recipe.preprocessing)
-        build_augmentation(recipe.augmentations)
-        assert recipe.note
-
-
-@pytest.mark.parametrize(
-    ("name", "rate", "decay", "batch", "clip", "replication", "epochs", "drop_path", "temperature"),
-    [
-        ("audio", 1.6e-3, 0.2, 2048, 1.0, 1.25, 64, 0.1, 0.05),
-        ("depth", 1.6e-3, 0.2, 512, 1.0, 50, 64, 0.0, 0.2),
-        ("thermal", 5e-4, 0.05, 512, 5.0, 25, 64, 0.0, 0.1),
-        ("imu", 5e-4, 0.5, 512, 1.0, 1.0, 8, 0.7, 0.2),
-    ],
-)
-def test_large_recipes_are_those_of_the_paper(
-    name, rate, decay, batch, clip, replication, epochs, drop_path, temperature
-):
-    """Girdhar et al. 2023, Table 9."""
-    recipe = read_recipe(name)
-    training = recipe.training
-    assert (training.learning_rate, training.weight_decay, training.batch) == (rate, decay, batch)
-    assert (training.clip, training.replication, training.epochs) == (clip, replication, epochs)
-    assert (training.betas, training.warmup_epochs) == ((0.9, 0.95), 2)
-    assert (recipe.tower["drop_path"], recipe.loss.temperature) == (drop_path, temperature)
-    assert not recipe.loss.learn_temperature
-    assert recipe.anchor.model == "imagebind_huge"
