@@ -102,17 +102,17 @@ def pictures(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
 
 
-def grey_as_depth(paths: list[Path], crops: int) -> Iterator[Split]:
+def grey_as_depth(root: Path, crops: int) -> Iterator[Split]:
     """Pictures and their grey as depth, 1 m (white) to 5 m (black): no real depth, the same outlines.
 
-    A fifth of the folders is the test, whole pictures; of the others the whole and `crops` random parts.
+    A fifth of the folders below `root` is the test, whole pictures; of the others the whole and `crops` random parts.
     """
-    for place, path in enumerate(paths):
+    for place, path in enumerate(pictures(root)):
         try:
             image = read_image(path).data
         except InvalidInputError:
             continue
-        folder = str(path.parent)
+        folder = path.parent.relative_to(root).as_posix()
         test = int(hashlib.sha256(folder.encode()).hexdigest(), 16) % 5 == 0
         rng = np.random.default_rng(place)
         for number in range(1 if test else 1 + crops):

@@ -123,8 +123,7 @@ def pooled(rank: np.ndarray, groups: np.ndarray, galleries: list[int], at: int) 
 
 def depth(args: argparse.Namespace) -> dict[str, Any]:
     """Grey pictures as depth find the colour picture that they were made of, among those of held-out folders."""
-    pictures = binding_data.pictures(args.data)
-    shards = write(args.out / "pairs", lambda: binding_data.grey_as_depth(pictures, args.crops))
+    shards = write(args.out / "pairs", lambda: binding_data.grey_as_depth(args.data, args.crops))
     bound = train(read_recipe("depth_small"), shards, args.out / "depth")
     held = list(PairShards(shards).read("test"))
     groups = np.array([pair.facts["session"] for pair in held])
