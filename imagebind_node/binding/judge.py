@@ -52,7 +52,7 @@ def agreement(rows: np.ndarray, anchors: np.ndarray, groups: np.ndarray) -> dict
     """How well unit rows (N, D) meet unit anchors (N, D) of pairs that were not trained on.
 
     {"cosine": mean to the own anchor, "gallery": number of distinct anchors, "recall_at_1", "recall_at_5": of the own
-    anchor among them, each {"value", "ci95", "n", "chance"}}. Words repeat: equal anchors count as one. Intervals
+    anchor among them, each as `recall` gives it}. Words repeat: equal anchors count as one. Intervals
     resample groups (sessions, classes), whose rows are alike.
     """
     gallery, own = np.unique(anchors.round(5), axis=0, return_inverse=True)
@@ -68,13 +68,20 @@ def agreement(rows: np.ndarray, anchors: np.ndarray, groups: np.ndarray) -> dict
 
 
 def recall(rank: np.ndarray, gallery: int, groups: np.ndarray, at: int) -> dict[str, Any]:
-    """{"value", "ci95", "n", "chance"} of recall at `at`; the interval resamples groups, whose rows are alike."""
+    """{"value", "ci95", "n", "groups", "chance"} of recall at `at`.
+
+    The interval resamples groups, whose rows are alike; None if there is only one.
+    """
     names = np.unique(groups)
     hits = [(rank[groups == name] < at) for name in names]
 
     def share(chosen: np.ndarray) -> float:
         return float(np.concatenate([hits[k] for k in chosen]).mean())
 
-    low, high = bootstrap(share, len(names))
-    chance = chance_recall(np.ones(1, int), gallery, at)
-    return {"value": float((rank < at).mean()), "ci95": [low, high], "n": len(rank), "chance": chance}
+    return {
+        "value": float((rank < at).mean()),
+        "ci95": list(bootstrap(share, len(names))) if len(names) > 1 else None,
+        "n": len(rank),
+        "groups": len(names),
+        "chance": chance_recall(np.ones(1, int), gallery, at),
+    }

@@ -59,8 +59,13 @@ class Source(Protocol):
 
 def open_recording(path: Path, streams: Streams) -> Source:
     """A folder that holds both subfolders is a folder; all else is a bag. Raises InvalidInputError."""
-    if (path / streams.image).is_dir() and (path / streams.sense).is_dir():
+    there = [name for name in (streams.image, streams.sense) if (path / name).is_dir()]
+    if len(there) == 2:
         return FolderRecording(path, streams)
+    if there:
+        (missing,) = {streams.image, streams.sense} - set(there) or {streams.sense}
+        found = ", ".join(sorted(entry.name for entry in path.iterdir() if entry.is_dir()))
+        raise InvalidInputError(f"{path} has no subfolder {missing!r}: it has {found}")
     return BagRecording(path, streams)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import signal
 import threading
@@ -30,6 +31,7 @@ from imagebind_node.binding.schedule import Schedule
 from imagebind_node.binding.state import load_state, newest_state, save_state
 from imagebind_node.errors import InvalidInputError
 
+logger = logging.getLogger(__name__)
 STATES = "states"
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -127,6 +129,7 @@ class Trainer:
                     if last or self._due(step + 1):
                         entry |= self._watch()
                         self._save(step + 1)
+                        self._tell(entry)
                     history.append(entry)
                     if curves is not None:
                         curves.add(entry)
@@ -224,6 +227,12 @@ class Trainer:
         chunk = self.recipe.training.chunk or self.schedule.batch
         found = judge(self.tower, self.validation, self.loss, chunk=chunk, device=self.device)
         return {f"validation_{name}": value for name, value in found.items()}
+
+    def _tell(self, entry: dict[str, Any]) -> None:
+        """For log files, where a bar is of no use."""
+        if self.group.leads:
+            facts = ", ".join(f"{name} {value:.4g}" for name, value in entry.items() if name != "step")
+            logger.info("step %d of %d: %s", entry["step"], self.schedule.steps, facts)
 
     def _stopped(self) -> bool:
         """Whether any process was asked to stop; all then do after the same step."""

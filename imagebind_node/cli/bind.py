@@ -85,10 +85,12 @@ def _print(report: dict[str, Any]) -> None:
         test = report["test"]
         for at in (1, 5):
             found = test[f"recall_at_{at}"]
-            low, high = found["ci95"]
+            interval = "no interval from one session"
+            if found["ci95"] is not None:
+                interval = "95 % interval {:.1%} to {:.1%}".format(*found["ci95"])
             print(
-                f"test, own anchor among {test['gallery']}: R@{at} {found['value']:.1%} [{low:.1%}, {high:.1%}], "
-                f"chance {found['chance']:.1%}, n {found['n']}"
+                f"test, own anchor among {test['gallery']}: R@{at} {found['value']:.1%}, {interval}, "
+                f"chance {found['chance']:.1%}, n {found['n']} in {found['groups']} sessions"
             )
         print(f"test, mean cosine to the own anchor: {test['cosine']:.3f}")
     print(f"wrote {report['bound']}")

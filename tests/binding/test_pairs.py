@@ -125,6 +125,9 @@ def test_folders_named_by_time_are_paired_too(capsys, tmp_path):
     pairs = list(PairShards(tmp_path / "out").read("train"))
     assert [round(p.image.mean() / 40) for p in pairs] == [0, 1, 2, 3]
     assert [p.sense[0, 0] for p in pairs] == pytest.approx([1, 2, 3, 4])
+    assert "no subfolder 'lidar': it has depth, rgb" in refused(
+        capsys, tmp_path / "other", [tmp_path / "walk"], image="rgb", sense="lidar"
+    )
     (tmp_path / "walk/depth/readme.png").write_bytes(b"")
     assert "by their time" in refused(
         capsys, tmp_path / "no", [tmp_path / "walk"], *options, image="rgb", sense="depth"
