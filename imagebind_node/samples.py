@@ -235,6 +235,12 @@ class TextSample:
     def __post_init__(self) -> None:
         if not isinstance(self.data, str) or not self.data.strip():
             raise InvalidInputError("text is empty: give at least one word")
+        try:
+            self.data.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidInputError(
+                f"text holds half a character (a lone surrogate, number {error.start}): give valid Unicode"
+            ) from None
 
 
 @dataclass(frozen=True)

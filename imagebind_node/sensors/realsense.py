@@ -22,6 +22,8 @@ from imagebind_node.sensors.realsense_frames import camera_model, metres, rgb
 # Without pictures for this long the camera counts as lost: the SDK itself does not say so. It starts slowly.
 _LOST_SECONDS, _START_SECONDS = 2.0, 6.0
 _POLL_SECONDS = 0.25
+# Stamps further back than this come of our clock being set, and stay as they are.
+_START_OVER_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +121,7 @@ class RealSense(ThreadedSensor[RealSenseFrame]):
         self._clock_lock = threading.Lock()
         self._frames: queue.Queue[tuple[Any, int]] = queue.Queue(1)
         self._last_number: int | None = None
+        self._last_stamp = 0
         self._playback: Any = None
         self._baseline = 0.0
 
@@ -228,6 +231,13 @@ class RealSense(ThreadedSensor[RealSenseFrame]):
         with self._clock_lock:
             return self._device_clock.stamp(device, arrival)
 
+    def _in_order(self, stamp: int) -> int:
+        """Where a recording starts over, the new offset may put its first frame just before its last one."""
+        if 0 <= self._last_stamp - stamp < _START_OVER_NS:
+            stamp = self._last_stamp + 1
+        self._last_stamp = stamp
+        return stamp
+
     def _process(self, stop: threading.Event, align: Any) -> bool:
         silent_since = time.monotonic()
         seen = False
@@ -264,7 +274,7 @@ class RealSense(ThreadedSensor[RealSenseFrame]):
         colour, depth = frames.get_color_frame(), frames.get_depth_frame()
         if colour and depth:
             depth = align.process(frames).get_depth_frame()
-        stamp = self._capture_time(colour or depth, arrival)
+        stamp = self._in_order(self._capture_time(colour or depth, arrival))
         camera = camera_model(colour or depth, self._baseline)
         frame_id = self.config.frame_id
         picture = ImageSample(rgb(colour), stamp, frame_id) if colour else None

@@ -69,6 +69,7 @@ def test_unreadable_files(refused, tmp_path, dog_photo, name):
         (["embed"], "INPUT"),
         (["embed", "nowhere.jpg"], "not a file"),
         (["embed", "text:"], "text is empty"),
+        (["embed", "text:half a \udcff"], "lone surrogate"),
         (["embed", "smell:rose"], "not a file"),
         (["embed", "text:dog", "--model", "nonsense"], "concept"),
         (["embed", "text:dog", "--precision", "fp4"], "fp32"),

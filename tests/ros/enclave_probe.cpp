@@ -89,7 +89,7 @@ void add_keys(DomainParticipantQos& qos, const std::string& keys)
 
 int say(const char* state, int matched, int received, const Watch& watch)
 {
-    std::printf("{\"state\": \"%s\", \"matched\": %d, \"received\": %d, \"discovered\": %d, \"authorised\": %d, "
+    std::printf("\n{\"state\": \"%s\", \"matched\": %d, \"received\": %d, \"discovered\": %d, \"authorised\": %d, "
                 "\"refused\": %d}\n", state, matched, received, watch.discovered, watch.authorised, watch.refused);
     std::fflush(stdout);
     std::_Exit(0);

@@ -83,8 +83,8 @@ def check_motion(readings):
     seconds = np.array([reading.stamp for reading in readings]) / 1e9
     ramp = np.array([reading.acceleration[0] for reading in readings])
     # Acceleration was measured at 100 Hz and grows by 1 m/s^2 each second: at the stamps between, it is interpolated.
-    steps = np.diff(ramp)
-    assert (np.abs(steps - 1 / software.GYRO_RATE) < 5e-4).mean() > 0.9
+    # A busy machine may lose some.
+    assert (np.abs(np.diff(ramp) - np.diff(seconds)) < 5e-4).mean() > 0.9
     assert np.polyfit(seconds - seconds[0], ramp, 1)[0] == pytest.approx(1.0, abs=0.05)
     assert {reading.turn_rate for reading in readings} == {(0.0, float(np.float32(0.1)), 0.0)}
     assert readings[-1].acceleration[1] == pytest.approx(-9.81, abs=1e-4)
