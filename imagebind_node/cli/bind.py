@@ -87,10 +87,10 @@ def _print(report: dict[str, Any]) -> None:
             found = test[f"recall_at_{at}"]
             interval = "no interval from one session"
             if found["ci95"] is not None:
-                interval = "95 % interval {:.1%} to {:.1%}".format(*found["ci95"])
+                interval = "[{:.1%}, {:.1%}] over {} sessions".format(*found["ci95"], found["groups"])
             print(
                 f"test, own anchor among {test['gallery']}: R@{at} {found['value']:.1%}, {interval}, "
-                f"chance {found['chance']:.1%}, n {found['n']} in {found['groups']} sessions"
+                f"chance {found['chance']:.1%}, n {found['n']}"
             )
         print(f"test, mean cosine to the own anchor: {test['cosine']:.3f}")
     print(f"wrote {report['bound']}")

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from imagebind_node.binding.shards import Pair, ShardWriter
+from imagebind_node.cli.main import main
 
 RECIPE = {
     "modality": "grid",
@@ -51,3 +52,8 @@ def write_shards(folder: Path, pairs: list[tuple[str, Pair]] | None = None) -> P
         writer.add(split, pair)
     writer.close({"kind": "std_msgs/msg/Float32MultiArray", "streams": {"sense": "/grid", "read": "data"}})
     return folder
+
+
+def bind(recipe: Path, data: Path, out: Path, *more: str) -> int:
+    """The command, in this process; its status."""
+    return main(["bind", str(recipe), "--data", str(data), "--out", str(out), "--threads", "1", *more])

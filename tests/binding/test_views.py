@@ -8,14 +8,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from pictures_and_grids import picture, write_recipe, write_shards
+from pictures_and_grids import bind, picture, write_recipe, write_shards
 from PIL import Image
 
 from imagebind_node.binding import anchors
 from imagebind_node.binding.picture_changes import OPERATIONS, color_jitter, erase, rand_augment
 from imagebind_node.binding.shards import Pair
 from imagebind_node.binding.views import SIDE, WHOLE, ViewAnchors, Views, input_view, picture_view, region
-from imagebind_node.cli.main import main
 from imagebind_node.errors import InvalidInputError
 
 
@@ -101,10 +100,6 @@ def data(tmp_path, monkeypatch):
 
 VIEWS = {"count": 3, "scale": [0.3, 1.0], "jitter": 0.4, "rand_augment": 9, "erase": 0.25, "frame": "whole"}
 TOWER = {"name": "conv2d", "channels": 1, "widths": [8, 16], "blocks": 1}
-
-
-def bind(recipe, data, out, *more):
-    return main(["bind", str(recipe), "--data", str(data), "--out", str(out), "--threads", "1", *more])
 
 
 def test_versions_are_embedded_once_and_resumed_to_the_bit(data, tmp_path, monkeypatch):
