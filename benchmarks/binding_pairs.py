@@ -3,6 +3,7 @@
   python benchmarks/binding_pairs.py sound LIST --out DIR        sounds to pictures, classes held out in 5 folds
       [--scratch: a small tower from scratch, too] [--farm FOLDER: GCompris's farm as another test]
   python benchmarks/binding_pairs.py depth PICTURES --out DIR    grey as depth to pictures, folders held out
+      [--views N: augmented versions of each picture, the depth cropped alike]
   python benchmarks/binding_pairs.py motion --out DIR            HAPT to captions, people held out
   python benchmarks/binding_pairs.py student SOUNDS... --out DIR a student of concept's audio tower, files held out
       [--variants N: of each training window]
@@ -34,7 +35,7 @@ import binding_data  # noqa: E402
 from imagebind_node import load_encoder  # noqa: E402
 from imagebind_node.binding.bind import Run, bind  # noqa: E402
 from imagebind_node.binding.judge import ranks, recall  # noqa: E402
-from imagebind_node.binding.recipe import parse_recipe, read_recipe  # noqa: E402
+from imagebind_node.binding.recipe import Recipe, parse_recipe, read_recipe  # noqa: E402
 from imagebind_node.binding.shards import PairShards, ShardWriter  # noqa: E402
 from imagebind_node.evaluation.statistics import bootstrap, proportion  # noqa: E402
 from imagebind_node.samples import AudioSample, DepthSample, Modality  # noqa: E402
@@ -124,7 +125,7 @@ def pooled(rank: np.ndarray, groups: np.ndarray, galleries: list[int], at: int) 
 def depth(args: argparse.Namespace) -> dict[str, Any]:
     """Grey pictures as depth find the colour picture that they were made of, among those of held-out folders."""
     shards = write(args.out / "pairs", lambda: binding_data.grey_as_depth(args.data, args.crops))
-    bound = train(read_recipe("depth_small"), shards, args.out / "depth")
+    bound = train(depth_recipe(args.views), shards, args.out / "depth")
     held = list(PairShards(shards).read("test"))
     groups = np.array([pair.facts["session"] for pair in held])
     encoder = load_encoder("concept", modalities=["vision", "depth"], bound=[bound])
@@ -140,6 +141,15 @@ def depth(args: argparse.Namespace) -> dict[str, Any]:
         result[name] = {f"R@{at}": recall(rank, len(held), groups, at) for at in (1, 5)}
         result[name]["ms each"] = spent / len(held) * 1e3
     return result
+
+
+def depth_recipe(views: int) -> Recipe:
+    """`depth_small`, or with so many augmented versions of each picture that are cropped alike."""
+    recipe = read_recipe("depth_small").plain
+    if views:
+        recipe["augmentations"] = [a for a in recipe["augmentations"] if a["name"] != "resized_crop"]
+        recipe["views"] = {"count": views, "scale": [0.3, 1.0], "frame": "whole", "aligned": True}
+    return parse_recipe(recipe)
 
 
 def motion(args: argparse.Namespace) -> dict[str, Any]:
@@ -235,6 +245,7 @@ def main() -> None:
     )
     tasks.choices["sound"].add_argument("--farm", type=Path, help="resource/animals of explore_farm_animals")
     tasks.choices["depth"].add_argument("--crops", type=int, default=6, help="of each training picture")
+    tasks.choices["depth"].add_argument("--views", type=int, default=0, help="versions of each picture")
     tasks.choices["student"].add_argument("--timed", type=int, default=200, help="windows that are timed")
     tasks.choices["student"].add_argument("--variants", type=int, default=8, help="of each training window")
     tasks.choices["motion"].add_argument(
