@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from imagebind_node.model_store import cache_root, write_atomically
 from imagebind_node.samples import ImageSample, Modality, Sample, parse_modality
 
 logger = logging.getLogger(__name__)
+_BATCH = 16
+_LAYOUT = "anchors (N, V, D)"
 Progress = Callable[[Iterable[Pair], str, int], Iterable[Pair]]
 """(pairs, what is done, how many) -> the same pairs, watched."""
 
@@ -44,18 +47,26 @@ class AnchorTower:
         device = self._device if anchor.model != "concept" else "cpu"
         return load_encoder(anchor.model, checkpoint=anchor.checkpoint, modalities=modalities, device=device)
 
-    def embed(self, sample: Sample) -> np.ndarray | None:
-        """Unit vector, float32 (D,), or None if the encoder abstained (a black picture, silence)."""
+    def embed(self, samples: Sequence[Sample]) -> list[np.ndarray | None]:
+        """Unit vectors, float32 (D,), or None where the encoder abstained (a black picture, silence)."""
         if self._encoder is None:
             self._encoder = self._load([self.modality])
-        (found,) = self._encoder.encode(self.modality, [sample])
-        return None if found.abstained or not found.vector.size else found.vector
+        found = self._encoder.encode(self.modality, samples)
+        return [None if one.abstained or not one.vector.size else one.vector for one in found]
 
     def key(self, data: str, views: Views | None = None) -> str:
         """Name of the cached anchors of the pairs whose hash is `data`, or of versions of their pictures."""
         from imagebind_node import __version__
 
-        facts = [__version__, self._anchor.model, _card(self._anchor), self.space.id, self.space.dim, data]
+        facts = [
+            _LAYOUT,
+            __version__,
+            self._anchor.model,
+            _card(self._anchor),
+            self.space.id,
+            self.space.dim,
+            data,
+        ]
         facts += [str(self.modality), *([asdict(views)] if views is not None else [])]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
@@ -69,7 +80,7 @@ def embed_anchors(
     itself.
     """
     anchors, usable = _embed_split(
-        tower, shards, split, progress, "anchors", 1, lambda pair, _: anchor_of(pair, tower.modality)
+        tower, shards, split, progress, lambda pair, _: anchor_of(pair, tower.modality)
     )
     return anchors[:, 0], usable[:, 0]
 
@@ -83,7 +94,7 @@ def embed_views(
         whole = anchor_of(pair, Modality.VISION)
         return ImageSample(picture_view(np.asarray(whole.data), views, pair.key, number))
 
-    return _embed_split(tower, shards, split, progress, "versions", views.count, version, views)
+    return _embed_split(tower, shards, split, progress, version, views)
 
 
 def _embed_split(
@@ -91,11 +102,11 @@ def _embed_split(
     shards: PairShards,
     split: str,
     progress: Progress,
-    what: str,
-    versions: int,
     sample: Callable[[Pair, int], Sample],
     views: Views | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Anchors (N, V, D) of the samples that `sample` makes of each pair, and which are usable (N, V)."""
+    what, versions = ("anchors", 1) if views is None else ("versions", views.count)
     parts = shards.parts(split)
     found = []
     for number, (digest, count) in enumerate(parts):
@@ -117,11 +128,15 @@ def _embed(
     sample: Callable[[Pair, int], Sample],
 ) -> tuple[np.ndarray, np.ndarray]:
     anchors, usable = np.zeros((*shape, tower.space.dim), np.float32), np.zeros(shape, bool)
-    for place, pair in enumerate(pairs):
-        for version in range(shape[1]):
-            vector = tower.embed(sample(pair, version))
+    samples = (
+        ((place, version), sample(pair, version))
+        for place, pair in enumerate(pairs)
+        for version in range(shape[1])
+    )
+    while batch := list(islice(samples, _BATCH)):
+        for (place, _), vector in zip(batch, tower.embed([one for _, one in batch])):
             if vector is not None:
-                anchors[place, version], usable[place, version] = vector, True
+                anchors[place], usable[place] = vector, True
     return anchors, usable
 
 

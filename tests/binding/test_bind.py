@@ -163,7 +163,7 @@ def test_anchors_are_made_once(data, tmp_path, monkeypatch):
     recipe = write_recipe(tmp_path / "recipe.yaml")
     assert bind(recipe, data, tmp_path / "first") == 0
     with monkeypatch.context() as patch:
-        patch.setattr(anchors.AnchorTower, "embed", lambda self, sample: pytest.fail("embedded again"))
+        patch.setattr(anchors.AnchorTower, "embed", lambda self, samples: pytest.fail("embedded again"))
         assert bind(recipe, data, tmp_path / "second") == 0
     for path in (tmp_path / "cache" / "imagebind_node" / "anchors").iterdir():
         path.write_bytes(path.read_bytes()[:100])

@@ -41,7 +41,7 @@ def test_large_recipes_are_those_of_the_paper(
     assert (training.clip, training.replication, training.epochs) == (clip, replication, epochs)
     assert (training.betas, training.warmup_epochs) == ((0.9, 0.95), 2)
     assert (recipe.tower["drop_path"], recipe.loss.temperature) == (drop_path, temperature)
-    assert not recipe.loss.learn_temperature
+    assert (recipe.loss.learn_temperature, recipe.loss.contrastive) == (False, 2.0)
     assert recipe.anchor.model == "imagebind_huge"
 
 

@@ -105,7 +105,7 @@ TOWER = {"name": "conv2d", "channels": 1, "widths": [8, 16], "blocks": 1}
 def test_versions_are_embedded_once_and_resumed_to_the_bit(data, tmp_path, monkeypatch):
     recipe = write_recipe(tmp_path / "recipe.yaml", tower=TOWER, views={**VIEWS, "aligned": True})
     assert bind(recipe, data, tmp_path / "whole") == 0
-    monkeypatch.setattr(anchors.AnchorTower, "embed", lambda self, sample: pytest.fail("embedded again"))
+    monkeypatch.setattr(anchors.AnchorTower, "embed", lambda self, samples: pytest.fail("embedded again"))
     assert bind(recipe, data, tmp_path / "parts", "--until", "2") == 0
     versions = np.load(tmp_path / "parts" / "inputs" / "train_versions.npy")
     whole = np.load(tmp_path / "parts" / "inputs" / "train_anchors.npy")
