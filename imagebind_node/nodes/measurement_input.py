@@ -14,13 +14,10 @@ from imagebind_node.nodes.base import ManagedNode
 from imagebind_node.nodes.conversions import to_nanoseconds
 from imagebind_node.samples import ArraySample, Modality
 from imagebind_node.sensors.bag import Recorded
-from imagebind_node.streaming.mailbox import Mailbox
-from imagebind_node.streaming.rate_gate import RateGate
-from imagebind_node.streaming.stamp_order import StampOrder, Step
-from imagebind_node.streaming.statistics import RateMeter
+from imagebind_node.streaming.newest import Newest
 
 
-class MeasurementInput:
+class MeasurementInput(Newest):
     """Subscribes to the topic that the card's `input` names, made relative so that it can be remapped."""
 
     def __init__(
@@ -34,69 +31,34 @@ class MeasurementInput:
     ) -> None:
         """source: `topic`, `type` (pkg/msg/Type) and `read` (see `measurement`). rate: messages a second at most, 0 for
         all. Raises InvalidInputError if the type is not installed."""
+        super().__init__(_stamp, node.now, notify, rate)
         self._node = node
         self.modality = modality
         self.topic = str(source.get("topic") or modality).lstrip("/")
         self._kind, self._read = str(source.get("type")), trusted(source.get("read"))
         self._message_type = message_type(self._kind)
-        self.gate = RateGate(rate)
-        self.order = StampOrder()
-        self.arrivals = RateMeter()
-        self.stale = 0
-        self._notify = notify
-        self._mailbox: Mailbox[Any] = Mailbox()
 
     def open(self) -> None:
         """Subscribe."""
-        self._mailbox.take()
-        self._node.subscription(self._message_type, self.topic, self._put, qos.SENSOR)
+        self.forget()
+        self._node.subscription(self._message_type, self.topic, self.put, qos.SENSOR)
 
     def close(self) -> None:
         """Unsubscribe; the node destroys the subscription."""
-
-    @property
-    def received(self) -> int:
-        """Messages that came."""
-        return self._mailbox.received + self.gate.refused + self.order.dropped
-
-    @property
-    def dropped(self) -> int:
-        """Messages that a newer one replaced, above the target rate, repeated or out of order."""
-        return self._mailbox.dropped + self.gate.refused + self.order.dropped
-
-    def figures(self) -> dict[str, object]:
-        """More for diagnostics."""
-        return {
-            "repeated": self.order.repeated,
-            "out of order": self.order.reordered,
-            "clock jumps": self.order.jumps,
-        }
 
     def take(self, max_age: float) -> ArraySample | None:
         """The newest message as a sample, or None; one older than `max_age` s (0: any age) is dropped, not returned.
 
         Raises InvalidInputError if the message does not hold numbers where it should.
         """
-        message = self._mailbox.take()
+        message = self.take_fresh(max_age)
         if message is None:
             return None
         stamp = _stamp(message)
-        if max_age > 0 and stamp > 0 and self._node.now() - stamp > max_age * 1e9:
-            self.stale += 1
-            return None
         data = measurement(Recorded(stamp, self.topic, self._kind, stamp, b"", message), self._read)
         header = getattr(message, "header", None)
         frame_id = "" if header is None else header.frame_id
         return ArraySample(data, self.modality, scalars(message), stamp, frame_id)
-
-    def _put(self, message: Any) -> None:
-        self.arrivals.tick()
-        stamp = _stamp(message)
-        if stamp and self.order.judge(stamp) in (Step.REPEATED, Step.REORDERED):
-            return
-        if self.gate.admit():
-            self._mailbox.put(message)
-            self._notify()
 
 
 def trusted(read: Any) -> str | None:

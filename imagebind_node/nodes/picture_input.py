@@ -13,10 +13,7 @@ from imagebind_node.nodes.conversions import to_nanoseconds
 from imagebind_node.nodes.image_conversions import PictureSample, picture_sample
 from imagebind_node.samples import Modality
 from imagebind_node.streaming.frozen import FrozenWatch
-from imagebind_node.streaming.mailbox import Mailbox
-from imagebind_node.streaming.rate_gate import RateGate
-from imagebind_node.streaming.stamp_order import StampOrder, Step
-from imagebind_node.streaming.statistics import RateMeter
+from imagebind_node.streaming.newest import Newest
 
 TOPICS = {
     Modality.VISION: "camera/image_raw",
@@ -27,7 +24,7 @@ _CHECK_PERIOD = 0.5
 _FROZEN_SECONDS = 2.0
 
 
-class PictureInput:
+class PictureInput(Newest):
     """Subscribes to `TOPICS[modality]` and keeps the newest frame until `take`.
 
     Messages are converted by `take`, on the inference thread: the executor only moves references. With transport
@@ -44,17 +41,12 @@ class PictureInput:
         transport: str,
     ) -> None:
         """notify: called for each admitted frame; rate: frames a second at most, 0 for all."""
+        super().__init__(_stamp, node.now, notify, rate)
         self._node = node
         self.modality = modality
         self.topic = TOPICS[modality]
-        self.gate = RateGate(rate)
-        self.order = StampOrder()
         self.frozen = FrozenWatch()
-        self.arrivals = RateMeter()
-        self.stale = 0
-        self._notify = notify
         self._transport = transport
-        self._mailbox: Mailbox[Any] = Mailbox()
         self._camera_info: CameraInfo | None = None
         self._subscription: Any = None
         self._compressed = transport == "compressed"
@@ -64,10 +56,10 @@ class PictureInput:
 
     def open(self) -> None:
         """Subscribe."""
-        self._mailbox.take()
+        self.forget()
         name = self._node.resolve_topic_name(self.topic)
         if self._node.exchange.has_producer(name):
-            self._stop_listening = self._node.exchange.listen(name, self._put)
+            self._stop_listening = self._node.exchange.listen(name, self.put)
             return
         self._subscribe()
         if self.modality is Modality.DEPTH:
@@ -89,24 +81,9 @@ class PictureInput:
                 self._node.unsubscribe(subscription)
         self._timer = self._stop_listening = self._subscription = self._info_subscription = None
 
-    @property
-    def received(self) -> int:
-        """Frames that came."""
-        return self._mailbox.received + self.gate.refused + self.order.dropped
-
-    @property
-    def dropped(self) -> int:
-        """Frames that a newer one replaced before they were used, above the target rate, repeated or out of order."""
-        return self._mailbox.dropped + self.gate.refused + self.order.dropped
-
     def figures(self) -> dict[str, object]:
         """More for diagnostics."""
-        return {
-            "repeated": self.order.repeated,
-            "out of order": self.order.reordered,
-            "clock jumps": self.order.jumps,
-            "unchanged (s)": self.frozen.seconds,
-        }
+        return {**super().figures(), "unchanged (s)": self.frozen.seconds}
 
     def complaint(self) -> str:
         """What is wrong with the pictures themselves, for diagnostics; empty if nothing is."""
@@ -121,25 +98,13 @@ class PictureInput:
 
         Raises InvalidInputError if the message does not hold a picture.
         """
-        item = self._mailbox.take()
+        item = self.take_fresh(max_age)
         if item is None:
-            return None
-        stamp = _stamp(item)
-        if max_age > 0 and stamp > 0 and self._node.now() - stamp > max_age * 1e9:
-            self.stale += 1
             return None
         by_message = isinstance(item, (Image, CompressedImage))
         sample = picture_sample(item, self.modality, self._camera_info) if by_message else item
-        self.frozen.see(sample.data, stamp)
+        self.frozen.see(sample.data, _stamp(item))
         return sample
-
-    def _put(self, item: Any) -> None:
-        self.arrivals.tick()
-        if self.order.judge(_stamp(item)) in (Step.REPEATED, Step.REORDERED):
-            return
-        if self.gate.admit():
-            self._mailbox.put(item)
-            self._notify()
 
     def _keep_info(self, message: CameraInfo) -> None:
         self._camera_info = message
@@ -148,7 +113,7 @@ class PictureInput:
         if self._subscription is not None:
             self._node.unsubscribe(self._subscription)
         kind, suffix = (CompressedImage, "/compressed") if self._compressed else (Image, "")
-        self._subscription = self._node.subscription(kind, self.topic + suffix, self._put, qos.SENSOR)
+        self._subscription = self._node.subscription(kind, self.topic + suffix, self.put, qos.SENSOR)
 
     def _choose_transport(self) -> None:
         raw = self._node.count_publishers(self._node.resolve_topic_name(self.topic))
