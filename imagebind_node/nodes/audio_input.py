@@ -99,6 +99,10 @@ class AudioInput:
             "skipped (s)": self.stream.skipped_seconds,
         }
 
+    def dropping(self) -> str:
+        """Why the block that came last was left out; empty if it was not."""
+        return "its sequence does not count the frames" if self.stream.repeating else ""
+
     def _choose_kind(self) -> None:
         """Subscribe by the type that is published: no node can have two types on one topic."""
         publishers = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(TOPIC))

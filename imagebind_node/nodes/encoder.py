@@ -262,7 +262,8 @@ class EncoderNode(ManagedNode):
         if self._went_stale(modality, source.stale) and self._published[modality].rate() == 0:
             return Report(WARN, "every sample is older than max_age: do the clocks agree?", values)
         if source.arrivals.whole() and self._published[modality].rate() == 0:
-            return Report(WARN, f"nothing that comes on {source.topic} can be used{last_error}", values)
+            why = f": {source.dropping()}" if source.dropping() else last_error
+            return Report(WARN, f"nothing that comes on {source.topic} can be used{why}", values)
         if self._last_latency.get(modality, 0.0) < -_FUTURE_SECONDS:
             ahead = -self._last_latency[modality]
             return Report(

@@ -12,6 +12,8 @@ from imagebind_node.nodes.diagnostics import OK
 MENDS = {
     "has fallen silent": "is its publisher still running, and its device plugged in? ros2 topic info -v TOPIC",
     "do the clocks agree": "synchronise the clocks of the computers (chrony or PTP), or raise max_age",
+    "stamps repeat or step back": "let the driver stamp each message with its time of capture",
+    "does not count the frames": "let the driver count: sequence + frames of this block = sequence of the next",
     "can be used": "publish one of the encodings in docs/nodes.md, or remap the input to another topic",
     "very same picture": "unless it is a still one: restart the camera's driver, or plug it in again",
     "no embeddings come": "start or activate the encoder: ros2 lifecycle get /encoder",

@@ -12,6 +12,7 @@ from imagebind_node.nodes.base import ManagedNode
 from imagebind_node.nodes.conversions import imu_row, to_nanoseconds
 from imagebind_node.samples import ImuSample
 from imagebind_node.streaming.imu_stream import ImuStream
+from imagebind_node.streaming.newest import STAMPS_STAND
 from imagebind_node.streaming.statistics import RateMeter
 
 TOPIC = "imu/data"
@@ -59,6 +60,10 @@ class ImuInput:
     def dropped(self) -> int:
         """Measurements that were not used: repeated or out of order."""
         return self.stream.order.dropped
+
+    def dropping(self) -> str:
+        """Why what came last was left out; empty if it was not."""
+        return STAMPS_STAND if self.stream.order.dropping else ""
 
     def take(self) -> ImuSample | None:
         """The newest window if one is due."""

@@ -22,7 +22,7 @@ class AudioStream:
     `push` is cheap and may be called from a driver's or executor's thread; `next_input` does the work and belongs
     on the inference thread. Blocks carry the index of their first frame (`sequence`): a jump forward is counted
     in `lost_frames` and starts the window afresh, since a spectrogram across a gap would show a sound that never
-    was; a block that repeats old frames is ignored and counted in `repeated_blocks`.
+    was; a block that repeats old frames is ignored and counted in `repeated_blocks` (`repeating`: so was the last one).
     """
 
     def __init__(self, front_end: StreamingFrontEnd, hop: float, max_backlog: float = 5.0) -> None:
@@ -35,6 +35,7 @@ class AudioStream:
         self._pending_seconds = 0.0
         self._next_sequence: int | None = None
         self._gap = False
+        self.repeating = False
         self._resampler: StreamResampler | None = None
         self.received_frames = 0
         self.lost_frames = 0
@@ -47,12 +48,14 @@ class AudioStream:
         frames = len(block.data)
         with self._lock:
             if sequence is not None:
-                if self._next_sequence is not None and sequence != self._next_sequence:
-                    if self._next_sequence - frames <= sequence < self._next_sequence:
-                        self.repeated_blocks += 1
-                        return self._pending_seconds >= self._hop
+                expected = sequence if self._next_sequence is None else self._next_sequence
+                self.repeating = expected - frames <= sequence < expected
+                if self.repeating:
+                    self.repeated_blocks += 1
+                    return self._pending_seconds >= self._hop
+                if sequence != expected:
                     # Far backwards means that the driver restarted: a new stream, nothing lost.
-                    self.lost_frames += max(0, sequence - self._next_sequence)
+                    self.lost_frames += max(0, sequence - expected)
                     self._drop_pending()
                 self._next_sequence = sequence + frames
             self.received_frames += frames

@@ -10,6 +10,8 @@ from imagebind_node.streaming.rate_gate import RateGate
 from imagebind_node.streaming.stamp_order import StampOrder, Step
 from imagebind_node.streaming.statistics import RateMeter
 
+STAMPS_STAND = "its stamps repeat or step back"
+
 
 class Newest:
     """Keeps the newest admitted item until `take_fresh`. `put` may be called on another thread."""
@@ -47,6 +49,10 @@ class Newest:
             "out of order": self.order.reordered,
             "clock jumps": self.order.jumps,
         }
+
+    def dropping(self) -> str:
+        """Why what came last was left out for its stamp; empty if it was not."""
+        return STAMPS_STAND if self.order.dropping else ""
 
     def put(self, item: Any) -> None:
         """Take an item in."""

@@ -4,10 +4,11 @@ import time
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from graph import eventually
 from imagebind_msgs.msg import Audio, Content, Embedding
 from imagebind_msgs.srv import Encode
-from messages import audio, compressed, demo_picture, demo_sound, image, picture, sound, text
+from messages import audio, compressed, demo_picture, demo_sound, image, new_stamp, picture, sound, text
 from sensor_msgs.msg import CompressedImage, Image
 
 from imagebind_node.encoders.base import load_encoder
@@ -55,10 +56,11 @@ class Graph:
         return eventually(answer, f"the {modality} embedding")
 
     def refuse_picture(self, message, modality="vision"):
-        """Publish until one more error has been counted; returns its text."""
+        """Publish, stamped anew as a camera does, until one more error has been counted; returns its text."""
         before = self.errors(modality)
 
         def refused():
+            message.header.stamp = new_stamp()
             self.send_picture(message, modality)
             return self.errors(modality) > before
 
@@ -143,6 +145,35 @@ def test_a_bad_picture_is_refused_in_one_line_and_the_next_is_encoded(graph, mes
     assert len(good.vector) == 384
 
 
+def test_pictures_of_a_clock_that_stepped_back_a_little_are_encoded(graph):
+    newest = graph.embed_picture(image(NOISE)).header.stamp
+    began = newest.sec * 10**9 + newest.nanosec - 500_000_000
+    heard, sent = graph.heard["vision"], []
+
+    def encoded():
+        message = image(NOISE)
+        stamp = began + 1_000_000 * len(sent)
+        message.header.stamp = Time(sec=stamp // 10**9, nanosec=stamp % 10**9)
+        sent.append(message.header.stamp)
+        graph.send_picture(message)
+        return any(e.header.stamp in sent for e in heard)
+
+    eventually(encoded, "a picture of the earlier time")
+
+
+def test_a_stamp_that_stands_still_is_named(graph):
+    still = image(NOISE)
+    graph.embed_picture(still)
+
+    def complaint():
+        time.sleep(0.05)
+        graph.send_picture(still)
+        return "its stamps repeat or step back" in graph.node._report(Modality.VISION).message
+
+    eventually(complaint, "the complaint")
+    graph.embed_picture(image(NOISE))
+
+
 def test_extreme_sizes_are_encoded(graph):
     for shape in ((1, 1, 3), (1, 10_000, 3), (2000, 2, 3)):
         assert len(graph.embed_picture(image(np.full(shape, 77, np.uint8))).vector) == 384
@@ -205,6 +236,19 @@ def test_a_bad_block_is_refused_and_the_sound_goes_on(graph, fields, complaint):
     eventually(lambda: graph.errors("audio") > before, "an error")
     assert complaint in graph.node.errors.last["audio"]
     assert graph.embed_sound(demo_sound("cow")[: 2 * 16000])
+
+
+def test_a_sequence_that_stands_still_is_named(graph):
+    publisher = graph.client.publisher(Audio, "audio", qos.audio())
+    still = audio(np.zeros(BLOCK, np.float32), sequence=graph.sequence)
+
+    def complaint():
+        time.sleep(0.02)
+        publisher.publish(still)
+        return "its sequence does not count the frames" in graph.node._report(Modality.AUDIO).message
+
+    eventually(complaint, "the complaint")
+    graph.sequence += BLOCK
 
 
 def test_a_gap_in_the_sound_is_counted(graph):

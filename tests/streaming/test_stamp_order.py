@@ -32,9 +32,29 @@ def test_samples_without_a_stamp_are_all_next():
     assert judged(0, 0, START, 0, START + 1)[1] == [Step.NEXT] * 5
 
 
+def test_a_clock_that_steps_back_a_little_costs_four_samples():
+    back = [START - SECOND // 2 + i for i in range(10)]
+    order, steps = judged(START, *back)
+    assert steps[1:] == [Step.REORDERED] * 4 + [Step.JUMP] + [Step.NEXT] * 5
+    assert (order.jumps, order.dropping) == (1, False)
+
+
+def test_late_samples_between_newer_ones_stay_late():
+    stamps = [START + 10 * i - (15 if i % 2 else 0) for i in range(1, 40)]
+    order, steps = judged(*stamps)
+    assert Step.JUMP not in steps and order.reordered > 15
+
+
+def test_one_late_sample_over_and_over_is_never_taken_for_a_stream():
+    order, steps = judged(START, *[START - 5] * 50)
+    assert steps[1:] == [Step.REORDERED] * 50
+    assert order.dropping
+
+
 @given(st.lists(st.integers(0, 2**62), max_size=50))
-def test_what_is_kept_never_steps_back_a_little_nor_repeats(stamps):
+def test_what_is_kept_never_repeats_and_steps_back_by_jumps_only(stamps):
     order = StampOrder()
-    kept = [s for s in stamps if order.judge(s) in (Step.NEXT, Step.JUMP) and s]
-    assert all(b != a and not 0 < a - b < SECOND for a, b in pairwise(kept))
+    steps = [order.judge(s) for s in stamps]
+    kept = [(s, step) for s, step in zip(stamps, steps) if step in (Step.NEXT, Step.JUMP) and s]
+    assert all(b != a and (b > a or step is Step.JUMP) for (a, _), (b, step) in pairwise(kept))
     assert len(kept) + order.dropped == sum(s > 0 for s in stamps)
