@@ -111,6 +111,13 @@ class FaultGraph:
             logs = "\n".join(self.log_of(node).read_text(errors="replace")[-2000:] for node in self._commands)
             raise SystemExit(f"did not happen: {what}\n{logs}")
 
+    def require_well(self, nodes: Iterable[str]) -> None:
+        """End the program if one of `nodes` has ended, or raised what nobody foresaw."""
+        for node in nodes:
+            log = self.log_of(node).read_text(errors="replace")
+            if not self.alive(node) or "Traceback" in log:
+                raise SystemExit(f"{node} ended, or raised what nobody foresaw:\n{log[-3000:]}")
+
     def heard_since(self, result: str, when: float) -> bool:
         """True if a result that arrived after `when` (monotonic) is stamped after it, too."""
         stamped = self.senses.clock() - round((time.monotonic() - when) * 1e9)

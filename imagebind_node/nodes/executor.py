@@ -16,6 +16,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from imagebind_node.errors import ImagebindNodeError
 from imagebind_node.nodes.base import ManagedNode
+from imagebind_node.nodes.shared_memory import remove_dead_segments
 from imagebind_node.nodes.transport import use_large_shared_memory
 
 # Only `spin_once` with a time limit: `EventsExecutor.spin()` runs hot in rclpy 9.1, and its wake-up misses a
@@ -77,6 +78,7 @@ def run(build: Callable[[], Sequence[ManagedNode]], args: Sequence[str] | None =
     Returns the exit status: 0 after a signal, 1 after an unforeseen error, 2 if a node could not start.
     """
     use_large_shared_memory()
+    remove_dead_segments()
     stop = threading.Event()
 
     def ask_to_stop(number: int, frame: Any) -> None:
