@@ -80,7 +80,7 @@ def _show_file(args: argparse.Namespace) -> int:
         signal.signal(number, lambda *_: stop.set())
     server.start()
     try:
-        print(f"open {config.page_url}", flush=True)
+        print(f"open {' or '.join(config.page_urls)}", flush=True)
         while not stop.wait(_LOOK_SECONDS):
             if not server.is_running:
                 raise DeviceError(f"the view's server ended: {server.last_word()}")

@@ -82,7 +82,7 @@ class ViewNode(ManagedNode):
         self._output = Output()
         self._start_server()
         self.diagnostics.add("view", self._report)
-        self.get_logger().info(f"open {self._server.config.page_url}")
+        self.get_logger().info(f"open {' or '.join(self._server.config.page_urls)}")
         if not self._server.config.is_local:
             self.get_logger().warning(
                 f"anyone who can reach {value['bind_address']} sees what the robot sees: there is no password"
@@ -159,7 +159,7 @@ class ViewNode(ManagedNode):
             return Report(OK, "inactive")
         values = {
             "viewers": self._viewers,
-            "page": server.config.page_url,
+            "page": " or ".join(server.config.page_urls),
             "recorded (MB)": output.file_bytes / 1e6,
             "errors": sum(self.errors.counts.values()),
             "last error": next(reversed(self.errors.last.values()), ""),

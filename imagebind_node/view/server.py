@@ -68,12 +68,13 @@ class ServerConfig:
         return self._data_url(self.own_address)
 
     @property
-    def page_url(self) -> str:
-        """What to open in a browser."""
-        host = self.bind_address
-        if ipaddress.ip_address(host).is_unspecified:
-            host = socket.gethostname()
-        return f"http://{_in_url(host)}:{self.web_port}/?url={quote(self._data_url(host), safe='')}"
+    def page_urls(self) -> list[str]:
+        """What to open in a browser, for each address of this machine that is served, and for its name."""
+        address = ipaddress.ip_address(self.bind_address)
+        if not address.is_unspecified:
+            return [self._page_url(self.bind_address)]
+        hosts = [*_interface_addresses(ipv6=address.version == 6), socket.gethostname()]
+        return [self._page_url(host) for host in hosts]
 
     @property
     def own_address(self) -> str:
@@ -82,6 +83,13 @@ class ServerConfig:
         if not address.is_unspecified:
             return self.bind_address
         return LOOPBACK if address.version == 4 else "::1"
+
+    def _page_url(self, host: str) -> str:
+        # The viewer's light theme writes labels in the colour of their box on light grey: hardly to be read.
+        return (
+            f"http://{_in_url(host)}:{self.web_port}/?url={quote(self._data_url(host), safe='')}"
+            "&theme=dark&hide_welcome_screen"
+        )
 
     def _data_url(self, host: str) -> str:
         return f"rerun+http://{_in_url(host)}:{self.data_port}/proxy"
@@ -237,6 +245,14 @@ def _connections(pid: int) -> list:
 def _endpoint(address: tuple) -> tuple:
     """(host, port), the same for IPv4 and for IPv4 mapped into IPv6."""
     return (address[0].removeprefix("::ffff:"), address[1]) if address else ()
+
+
+def _interface_addresses(ipv6: bool) -> list[str]:
+    """By which others reach this machine now: IPv4, then IPv6 if asked for; neither loopback nor link-local."""
+    families = [socket.AF_INET, *([socket.AF_INET6] if ipv6 else [])]
+    found = [a for addresses in psutil.net_if_addrs().values() for a in addresses]
+    hosts = [a.address for family in families for a in found if a.family == family]
+    return [h for h in hosts if "%" not in h and not ipaddress.ip_address(h).is_loopback]
 
 
 def _in_url(host: str) -> str:

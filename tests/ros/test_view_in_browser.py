@@ -23,29 +23,14 @@ from vision_msgs.msg import Detection2DArray
 
 pytest.importorskip("rerun", reason="needs the extra view")
 pytest.importorskip("selenium", reason="needs the extra browser")
-from selenium import webdriver
-from selenium.common.exceptions import TimeoutException
-from selenium.webdriver.chrome.service import Service
+from browser import PATIENCE, open_browser, screenshot
 
 from imagebind_node.demo.processes import NodeProcesses
 from imagebind_node.nodes import qos
 from imagebind_node.view.server import ServerConfig
 
-WIDTH, HEIGHT = 1600, 900
-PATIENCE = 120.0
 SHOWN_SECONDS = 8.0
 MOST_BYTES = 300_000
-# Software rendering: the page draws with WebGL, and there is no graphics card.
-BROWSER = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-dev-shm-usage",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--hide-scrollbars",
-    "--force-device-scale-factor=1",
-    f"--window-size={WIDTH},{HEIGHT}",
-)
 
 
 @pytest.fixture
@@ -53,23 +38,9 @@ def browser():
     missing = missing_programs()
     if missing:
         pytest.skip(f"no {', '.join(missing)}: apt install chromium chromium-driver tesseract-ocr")
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    for word in BROWSER:
-        options.add_argument(word)
-    started = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-    started.set_page_load_timeout(PATIENCE)
+    started = open_browser()
     yield started
     started.quit()
-
-
-def screenshot(browser):
-    """uint8 (H, W, 3) RGB, or None if the page was too busy drawing."""
-    try:
-        png = np.frombuffer(browser.get_screenshot_as_png(), np.uint8)
-    except TimeoutException:
-        return None
-    return cv2.cvtColor(cv2.imdecode(png, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 class OtherSenses:
@@ -125,7 +96,7 @@ def graph(namespace, client, tmp_path):
         processes.start("view", {"web_port": config.web_port, "data_port": config.data_port, "rate": 4.0})
         processes.start("replay", {**scene, "wait_for_subscribers": 60.0, "subscribers": 2})
         others = OtherSenses(client)
-        yield Graph(config.page_url, processes, others)
+        yield Graph(config.page_urls[0], processes, others)
         others.close()
         processes.require_running()
 

@@ -216,10 +216,10 @@ def test_bad_messages_are_counted_and_the_view_goes_on(client, make_view, tmp_pa
 @pytest.mark.timeout(300)
 def test_a_killed_server_comes_back_at_the_same_place(make_view, look):
     node = make_view()
-    page = node._server.config.page_url
+    page = node._server.config.page_urls
     os.kill(node._server._process.pid, signal.SIGKILL)
     eventually(lambda: node.errors.counts["server"] and node._server._answers(), "a new server")
-    assert node._server.config.page_url == page
+    assert node._server.config.page_urls == page
     look(node)
     eventually(lambda: node.is_showing, "the node to show")
 
@@ -253,7 +253,7 @@ def test_says_in_diagnostics_where_the_page_is(client, make_view):
 
     found = eventually(report, "a report")[0]
     values = {pair.key: pair.value for pair in found.values}
-    assert values["page"] == node._server.config.page_url
+    assert [values["page"]] == node._server.config.page_urls
     assert (found.message, values["viewers"]) == ("nobody looks", "0")
 
 

@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import quote
 
 import psutil
 import pytest
@@ -51,13 +53,25 @@ def test_bad_addresses_and_ports_are_refused():
         ServerConfig(web_port=70000)
 
 
-def test_urls_name_what_the_browser_can_reach():
-    assert (
-        ServerConfig().page_url == "http://127.0.0.1:9090/?url=rerun%2Bhttp%3A%2F%2F127.0.0.1%3A9876%2Fproxy"
-    )
-    everywhere = ServerConfig(bind_address="0.0.0.0")
-    assert everywhere.page_url.startswith(f"http://{socket.gethostname()}:9090/")
-    assert everywhere.data_url == "rerun+http://127.0.0.1:9876/proxy"
+def test_urls_name_what_the_browser_can_reach(monkeypatch):
+    local = "http://127.0.0.1:9090/?url=rerun%2Bhttp%3A%2F%2F127.0.0.1%3A9876%2Fproxy&theme=dark&hide_welcome_screen"
+    assert ServerConfig().page_urls == [local]
+    families = {"127.0.0.1": 2, "192.168.3.7": 2, "fe80::1%eth0": 10, "2001:db8::7": 10, "::1": 10}
+    interfaces = {
+        host: [SimpleNamespace(family=socket.AddressFamily(number), address=host)]
+        for host, number in families.items()
+    }
+    monkeypatch.setattr(server.psutil, "net_if_addrs", lambda: interfaces)
+    name = socket.gethostname()
+    for bind, hosts in (
+        ("0.0.0.0", ["192.168.3.7", name]),
+        ("::", ["192.168.3.7", "[2001:db8::7]", name]),
+        ("192.168.3.7", ["192.168.3.7"]),
+    ):
+        pages = ServerConfig(bind_address=bind).page_urls
+        assert [page.partition("/?")[0] for page in pages] == [f"http://{host}:9090" for host in hosts]
+        assert all(quote(f"//{host}:9876/", safe="") in page for host, page in zip(hosts, pages))
+    assert ServerConfig(bind_address="0.0.0.0").data_url == "rerun+http://127.0.0.1:9876/proxy"
     assert ServerConfig(bind_address="::").data_url == "rerun+http://[::1]:9876/proxy"
 
 
