@@ -53,6 +53,7 @@ if [[ ",${EXTRAS:-}," == *,browser,* ]]; then
   want openssl command -v openssl                       # the same
   want chromium command -v chromium                     # the view's test opens it in a real browser
   want chromium-driver command -v chromedriver          # the same
+  want iproute2 command -v ip                           # the same from a second machine: network namespaces
   want tesseract-ocr command -v tesseract               # the same: reads the labels on its page
 fi
 
