@@ -64,7 +64,7 @@ def listed(path: Path) -> list[dict[str, Any]]:
 
 
 def farm(folder: Path) -> list[dict[str, Any]]:
-    """Entries of GCompris's explore_farm_animals (resource/animals): photographs and sounds of eight animals."""
+    """Entries of GCompris's farm (gcompris_farm.py wrote them): photographs and sounds of eight animals."""
     return [{"text": n, "image": folder / f"{n}.webp", "sound": folder / f"{n}.ogg"} for n in FARM]
 
 

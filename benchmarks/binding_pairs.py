@@ -243,7 +243,7 @@ def main() -> None:
     tasks.choices["sound"].add_argument(
         "--scratch", action="store_true", help="a small tower from scratch, too"
     )
-    tasks.choices["sound"].add_argument("--farm", type=Path, help="resource/animals of explore_farm_animals")
+    tasks.choices["sound"].add_argument("--farm", type=Path, help="what gcompris_farm.py wrote")
     tasks.choices["depth"].add_argument("--crops", type=int, default=6, help="of each training picture")
     tasks.choices["depth"].add_argument("--views", type=int, default=0, help="versions of each picture")
     tasks.choices["student"].add_argument("--timed", type=int, default=200, help="windows that are timed")

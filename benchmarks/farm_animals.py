@@ -2,8 +2,8 @@
 
   python benchmarks/farm_animals.py FOLDER
 
-FOLDER holds NAME.webp (or .jpg, .png) and NAME.ogg (or .wav, .flac) pairs, such as resource/animals of the activity
-explore_farm_animals in Debian's gcompris-qt-data. Prints one JSON document.
+FOLDER holds NAME.webp (or .jpg, .png) and NAME.ogg (or .wav, .flac) pairs, such as benchmarks/gcompris_farm.py writes.
+Prints one JSON document.
 """
 
 from __future__ import annotations
