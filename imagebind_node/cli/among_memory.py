@@ -120,6 +120,7 @@ def retrieve_from_memory(args: argparse.Namespace, query: Query, wanted: Modalit
                     "contributions": share,
                     "id": hit.id,
                     "stamp": hit.moment.stamp,
+                    "window": hit.moment.window,
                     "modality": hit.moment.modality.value,
                     "abstained": hit.moment.abstained,
                     "frame_id": hit.moment.frame_id,
@@ -127,6 +128,7 @@ def retrieve_from_memory(args: argparse.Namespace, query: Query, wanted: Modalit
                     "labels": [{"name": name, "score": score} for name, score in hit.moment.labels],
                     "media": hit.moment.media,
                     "position": None if hit.moment.pose is None else hit.moment.pose.position,
+                    "orientation": None if hit.moment.pose is None else hit.moment.pose.orientation,
                     "position_frame": None if hit.moment.pose is None else hit.moment.pose.frame_id,
                 }
                 for hit, share in zip(hits, shares)

@@ -27,7 +27,6 @@ from imagebind_node.nodes.parameters import Setting, model_settings
 from imagebind_node.nodes.path_parameters import READ, WRITE
 from imagebind_node.nodes.requests import Requests
 from imagebind_node.nodes.surroundings import Pictures, Poses
-from imagebind_node.samples import Modality
 from imagebind_node.streaming.scheduler import Scheduler
 from imagebind_node.streaming.statistics import StageTimes
 
@@ -71,7 +70,7 @@ class MemoryNode(ManagedNode):
         super().__init__(name, SETTINGS, **options)
         self._encoder: Any = None
         self._memory: Any = None
-        self._vocabulary: Any = None
+        self._descriptions: Any = None
         self._answering: list[Any] = []
         self._scheduler: Scheduler | None = None
         self._requests: Requests | None = None
@@ -83,8 +82,11 @@ class MemoryNode(ManagedNode):
     def configure(self) -> None:
         from imagebind_msgs.srv import Describe, Forget, Search
 
+        from imagebind_node.nodes.descriptions import Descriptions
+
         self._encoder = load_model(self.settings)
         self._memory = self._open()
+        self._descriptions = Descriptions(self._encoder, self.settings["vocabulary"], self._folder())
         self._answering = [
             self.create_service(kind, f"~/{name}", partial(self._answer, name, work))
             for kind, name, work in (
@@ -118,22 +120,6 @@ class MemoryNode(ManagedNode):
             media=folder if settings["thumbnails"] else None,
         )
 
-    def _own_vocabulary(self) -> Any:
-        """Read and embedded when first asked for; the vectors are kept in the memory's folder."""
-        if self._vocabulary is None:
-            from imagebind_node.bridge.captions import class_names
-            from imagebind_node.encoders.concept.weights import model_dir
-            from imagebind_node.recognition.vocabulary import Vocabulary, read_texts
-            from imagebind_node.recognition.zero_shot import text_encoder
-
-            self._encoder.require(Modality.TEXT)
-            name = self.settings["vocabulary"]
-            texts = read_texts(name) if name else class_names(model_dir("concept"))
-            self._vocabulary = Vocabulary.encode(
-                texts, self._encoder.space, text_encoder(self._encoder), cache=self._folder()
-            )
-        return self._vocabulary
-
     def _folder(self) -> Path:
         return Path(self.settings["directory"]) / self._encoder.space.id.replace("/", "-")
 
@@ -143,6 +129,7 @@ class MemoryNode(ManagedNode):
         self._scheduler = Scheduler(self.errors.add)
         self._requests = Requests(self._scheduler)
         self._scheduler.start()
+        self._descriptions.start(self._scheduler)
         if self.settings["thumbnails"]:
             self._pictures = Pictures(self, self.settings["thumbnail_side"])
         self._poses = Poses(self, self.settings["pose_frame"])
@@ -179,12 +166,14 @@ class MemoryNode(ManagedNode):
         if self._memory is not None:
             self._memory.close()
             self.diagnostics.remove("memory")
-        self._answering, self._memory, self._encoder, self._vocabulary = [], None, None, None
+        self._answering, self._memory, self._encoder, self._descriptions = [], None, None, None
 
     async def _answer(self, name: str, work: Any, request: Any, response: Any) -> Any:
         try:
             if self._requests is None:
                 raise self.inactive_error()
+            if name == "describe" and not request.vocabulary:
+                await self._requests.until(self._descriptions.prepare())
             await self._requests.call(lambda: work(request, response))
             response.success = True
         except Exception as error:  # noqa: BLE001 - the client gets it, and the log
@@ -239,28 +228,7 @@ class MemoryNode(ManagedNode):
         response.forgotten = self._memory.forget(where)
 
     def _describe(self, request: Any, response: Any) -> None:
-        from imagebind_node.nodes.contents import embed_content
-        from imagebind_node.recognition.vocabulary import Vocabulary
-        from imagebind_node.recognition.zero_shot import text_encoder
-
-        if request.vocabulary:
-            self._encoder.require(Modality.TEXT)
-            vocabulary = Vocabulary.encode(
-                list(request.vocabulary), self._encoder.space, text_encoder(self._encoder)
-            )
-        else:
-            vocabulary = self._own_vocabulary()
-        limit = request.limit or 5
-        if request.id:
-            known = self._memory.store.get([request.id], with_vectors=True)
-            if not known:
-                raise InvalidInputError(f"there is no memory {request.id!r}")
-            best = vocabulary.nearest(known[0].vector, limit)
-        else:
-            best = vocabulary.describe(embed_content(request.content, self._encoder), limit)
-            if not best:
-                raise InvalidInputError("the content abstained: too little evidence to describe it")
-        response.texts, response.scores = [text for text, _ in best], [score for _, score in best]
+        self._descriptions.answer(request, response, self._memory.store)
 
     def _report(self) -> Report:
         if self._writer is None:

@@ -27,6 +27,7 @@ def filter_of(message: Any) -> MemoryFilter:
         robots=tuple(message.robots),
         labels=tuple(message.labels),
         sources=tuple(message.sources),
+        frame_ids=tuple(message.frame_ids),
         place=place,
     )
 
@@ -42,6 +43,8 @@ def result_message(hit: Hit, contributions: np.ndarray, thumbnail: bytes | None)
         modality=moment.modality.value,
         robot=moment.robot,
         source=moment.source,
+        window=float(moment.window),
+        media=moment.media,
         labels=[name for name, _ in moment.labels],
         label_scores=[float(score) for _, score in moment.labels],
     )

@@ -44,14 +44,18 @@ class Requests:
 
         self._waiting.append(work)
         self._scheduler.notify(LANE)
-        while not done.wait(_POLL_SECONDS):
-            if not self._open:
-                raise DeviceError("the node is being deactivated: ask again when it is active")
-            await _Yield()
+        await self.until(done)
         result, error = outcome[0]
         if error is not None:
             raise error
         return result
+
+    async def until(self, event: threading.Event) -> None:
+        """Wait for an event while the executor serves others; DeviceError if the node is deactivated meanwhile."""
+        while not event.wait(_POLL_SECONDS):
+            if not self._open:
+                raise DeviceError("the node is being deactivated: ask again when it is active")
+            await _Yield()
 
     def close(self) -> None:
         """Turn down what waits."""

@@ -3,10 +3,11 @@
 
     python models/concept/convert.py [--downloads FOLDER] [--verify | --tables]
 
-Writes image, audio, proposals, text .safetensors, tokenizer.json, tables.safetensors and classes.json beside this
-script, and their checksums into card.yaml. Needs the package's own dependencies, pip and npm; no TensorFlow.
+Writes image, audio, proposals, text .safetensors, tokenizer.json, tables.safetensors, classes.json and vocabulary.npz
+beside this script, and their checksums into card.yaml. Needs the package's own dependencies, pip and npm, no
+TensorFlow.
 `--verify` writes nothing and fails if the result would differ from what is there. `--tables` downloads nothing: it
-makes tables and classes again from names/ and the text network that is there.
+makes tables, classes and vocabulary again from names/ and the text network that is there.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ import tables  # noqa: E402
 import tfbundle  # noqa: E402
 import tfjs  # noqa: E402
 
+from imagebind_node.embedding import Space  # noqa: E402
 from imagebind_node.encoders.concept import efficientnet, minilm, nanodet, yamnet  # noqa: E402
 
 SOURCES = {
@@ -201,7 +203,7 @@ def store(state: dict[str, Tensor], network: torch.nn.Module, path: Path) -> Non
     save_file({name: value.half().contiguous() for name, value in sorted(state.items())}, path)
 
 
-def build(out: Path, downloads: Path) -> None:
+def build(out: Path, downloads: Path, space: Space) -> None:
     """Write every file of the model into `out`."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -230,7 +232,7 @@ def build(out: Path, downloads: Path) -> None:
         )
         store(text_network(weights), minilm.MiniLM(), out / "text.safetensors")
         shutil.copyfile(tokenizer, out / "tokenizer.json")
-    tables.build_tables(out, HERE / "names", sounds)
+    tables.build_tables(out, HERE / "names", sounds, space)
 
 
 def checksums(folder: Path, names: list[str]) -> dict[str, str]:
@@ -265,15 +267,15 @@ def main() -> None:
     card = yaml.safe_load(card_path.read_text())
     if args.tables:
         sounds = json.loads((HERE / "classes.json").read_text(encoding="utf-8"))["audio"]
-        tables.build_tables(HERE, HERE / "names", sounds)
-        record(card_path, card, checksums(HERE, ["tables.safetensors", "classes.json"]))
+        tables.build_tables(HERE, HERE / "names", sounds, Space(**card["space"]))
+        record(card_path, card, checksums(HERE, ["tables.safetensors", "classes.json", "vocabulary.npz"]))
         return
     args.downloads.mkdir(parents=True, exist_ok=True)
     # The IMU network comes from train_imu.py.
     names = sorted(set(card["files"]) - {"imu.safetensors"})
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch)
-        build(out, args.downloads)
+        build(out, args.downloads, Space(**card["space"]))
         found = checksums(out, names)
         if args.verify:
             differing = [name for name in names if found[name] != card["files"][name]["sha256"]]

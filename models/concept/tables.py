@@ -1,4 +1,7 @@
-"""Class tables of the `concept` model: text embeddings of what each class of each network is, at conversion time."""
+"""Class tables of the `concept` model: text embeddings of what each class of each network is, at conversion time.
+
+And the vocabulary of descriptions: the embeddings of the names of all classes, as the program's text tower gives them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from imagebind_node.bridge.captions import class_names
+from imagebind_node.embedding import Space
 from imagebind_node.encoders.concept import minilm
+from imagebind_node.recognition.vocabulary import Vocabulary, unique_texts
 
 # Classes whose presence says that there is nothing to be heard.
 NOISE = ("Silence", "White noise", "Pink noise", "Static", "Noise", "Environmental noise")
@@ -69,8 +75,8 @@ def _sound_rows(
     return _by_class(F.normalize(things, dim=-1), sources)
 
 
-def build_tables(folder: Path, names: Path, audioset: list[str]) -> None:
-    """Write tables.safetensors and classes.json into `folder`, which holds the text tower already."""
+def build_tables(folder: Path, names: Path, audioset: list[str], space: Space) -> None:
+    """Write tables.safetensors, classes.json and vocabulary.npz into `folder`, which holds the text tower already."""
     texts = Texts(folder)
     image, audio, coco = (_read(names / f"{name}.yaml") for name in ("imagenet", "audioset", "coco"))
     if [row[0] for row in audio] != audioset:
@@ -102,3 +108,6 @@ def build_tables(folder: Path, names: Path, audioset: list[str]) -> None:
         ],
     }
     (folder / "classes.json").write_text(json.dumps(classes, indent=0, ensure_ascii=False) + "\n")
+    listed = unique_texts(class_names(folder))
+    rows = F.normalize(texts(listed) - mean.half().float(), dim=-1)
+    Vocabulary(listed, rows.numpy(), space).save(folder / "vocabulary.npz")

@@ -26,6 +26,7 @@ from imagebind_node.recognition.calibration import (
 )
 from imagebind_node.recognition.class_set import from_labels
 from imagebind_node.recognition.few_shot import load_few_shot
+from imagebind_node.recognition.vocabulary import GrowingVocabulary
 from imagebind_node.samples import Modality
 
 SPACE = Space("words", 64)
@@ -124,21 +125,55 @@ def test_few_shot_learns_from_examples_and_survives_saving(kind: type, tmp_path:
         load_few_shot(tmp_path / "junk.npz")
 
 
-def test_description_is_the_nearest_text_and_rows_are_cached(tmp_path: Path) -> None:
-    texts = ["breaking glass", "dog", "rain", "dog", ""]
-    calls = []
+def test_description_is_the_nearest_text() -> None:
+    vocabulary = Vocabulary.encode(["breaking glass", "dog", "rain", "dog", " "], SPACE, encode_text)
+    assert vocabulary.texts == ("breaking glass", "dog", "rain")
+    best = vocabulary.describe(embedding("glass"), top=2)
+    assert best[0][0] == "breaking glass"
+    assert best[0][1] > best[1][1]
+
+
+def test_a_vocabulary_grows_in_pieces_and_is_kept(tmp_path: Path) -> None:
+    texts = [f"thing {i}" for i in range(20)]
+    sizes: list[int] = []
 
     def counting(sentences: list[str]) -> np.ndarray:
-        calls.append(sentences)
+        sizes.append(len(sentences))
         return encode_text(sentences)
 
-    for _ in range(2):
-        vocabulary = Vocabulary.encode(texts, SPACE, counting, cache=tmp_path)
-        assert vocabulary.texts == ("breaking glass", "dog", "rain")
-        best = vocabulary.describe(embedding("glass"), top=2)
-        assert best[0][0] == "breaking glass"
-        assert best[0][1] > best[1][1]
-    assert len(calls) == 1
+    growing = GrowingVocabulary(texts, SPACE, counting)
+    grown = [growing.grow(), growing.grow(), growing.grow()]
+    assert grown[:2] == [None, None]
+    assert sizes == [8, 8, 4]
+    path = tmp_path / "folder" / "vocabulary.npz"
+    assert Vocabulary.load(path, texts, SPACE) is None
+    grown[2].save(path)
+    kept = Vocabulary.load(path, texts, SPACE)
+    for vocabulary in (grown[2], kept):
+        assert vocabulary.texts == tuple(texts)
+        assert vocabulary.nearest(encode_text(["thing 17"])[0], 1)[0] == (
+            "thing 17",
+            pytest.approx(1.0, abs=1e-3),
+        )
+    assert Vocabulary.load(path, texts[1:], SPACE) is None, "other texts"
+    assert Vocabulary.load(path, texts, Space("other", SPACE.dim)) is None
+    assert Vocabulary.load(path, texts, Space(SPACE.id, 32)) is None
+
+
+def test_the_vocabulary_that_comes_with_the_model_is_of_its_text_tower() -> None:
+    """After a change of the text tower or the class names: python models/concept/convert.py --tables."""
+    from imagebind_node.bridge.captions import class_names
+    from imagebind_node.encoders.base import load_encoder
+    from imagebind_node.encoders.concept.weights import model_dir, verified
+    from imagebind_node.recognition.zero_shot import text_encoder
+
+    names = class_names(model_dir("concept"))
+    encoder = load_encoder("concept", modalities=["text"])
+    shipped = Vocabulary.load(verified(model_dir("concept"), "vocabulary.npz"), names, encoder.space)
+    assert shipped is not None
+    some = names[::100]
+    for name, row in zip(some, text_encoder(encoder)(some)):
+        assert shipped.nearest(row, 1) == [(name, pytest.approx(1.0, abs=1e-3))]
 
 
 def test_class_set_files(tmp_path: Path) -> None:

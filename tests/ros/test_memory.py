@@ -103,6 +103,8 @@ def test_words_find_when_and_where_something_was_heard(graph, filled) -> None:
     assert best.header.frame_id == "microphone"
     assert (best.modality, best.robot, best.source) == ("audio", "rover", "embedding/audio")
     assert best.labels
+    assert best.window == pytest.approx(0.975)
+    assert best.media == f"media/{best.id[:2]}/{best.id}.jpg"
     assert best.pose.header.frame_id == "map"
     assert best.pose.pose.position.x == 4.0
     assert bytes(best.thumbnail.data)[:3] == b"\xff\xd8\xff"
@@ -132,6 +134,8 @@ def test_sums_differences_vectors_and_filters(graph, filled, model) -> None:
     request.filter.place.x, request.filter.place_radius = 4.5, 1.0
     near = graph.call(Search, "memory/search", request)
     assert [result.header.stamp.sec for result in near.results] == [1_700_000_010]
+    request.filter.frame_ids = ["camera"]
+    assert graph.call(Search, "memory/search", request).results == []
 
 
 def test_describe_says_what_it_was(graph, filled) -> None:
@@ -145,6 +149,35 @@ def test_describe_says_what_it_was(graph, filled) -> None:
     own = graph.call(Describe, "memory/describe", Describe.Request(content=words("barking dog"), limit=3))
     assert own.success
     assert any("dog" in text.lower() or "bark" in text.lower() for text in own.texts)
+
+
+def test_searches_go_on_while_a_vocabulary_of_the_users_is_embedded(running, client, tmp_path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_text("\n".join(f"thing number {i}" for i in range(300)) + "\nbreaking glass\n")
+    settings = {"directory": str(tmp_path), "modalities": ["text"], "vocabulary": str(path), "threads": 1}
+    node = running.make(MemoryNode, **settings)
+    running.serve()
+    kept = tmp_path / "concept-1" / "vocabulary.npz"
+    assert search(client, words("dog")).success
+    assert not kept.exists(), "embedded a few texts at a time"
+    request = Describe.Request(content=words("glass that breaks"), limit=1)
+    answer = client.call(Describe, "memory/describe", request)
+    assert (answer.success, answer.texts) == (True, ["breaking glass"]), answer.message
+    written = kept.stat().st_mtime_ns
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    node.trigger_configure()
+    node.trigger_activate()
+    assert client.call(Describe, "memory/describe", request).texts == ["breaking glass"]
+    assert kept.stat().st_mtime_ns == written, "kept from the first time"
+
+
+def test_a_vocabulary_that_cannot_be_read_is_told_on_start(running, tmp_path) -> None:
+    node = running.make(
+        MemoryNode, start=False, directory=str(tmp_path), modalities=["text"], vocabulary="none.txt"
+    )
+    assert not node.autostart()
+    assert "none.txt" in str(node.start_error)
 
 
 @pytest.mark.parametrize(
