@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +21,21 @@ class MediaFolder:
             raise InvalidInputError(f"the side of a thumbnail must be 16 to 4096 pixels, got {side}")
         self._folder = Path(folder)
         self._side, self._quality = side, quality
+        self._bytes: int | None = None
+        self._gate = threading.Lock()
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files together; they are counted once, when it is first asked for."""
+        with self._gate:
+            if self._bytes is None:
+                self._bytes = sum(path.stat().st_size for path in self._folder.glob("media/*/*.jpg"))
+            return self._bytes
+
+    def _count(self, change: int) -> None:
+        with self._gate:
+            if self._bytes is not None:
+                self._bytes += change
 
     def put(self, key: str, picture: np.ndarray) -> str:
         """Keep uint8 (H, W, 3) RGB scaled down to `side`; returns its reference, relative to the folder."""
@@ -30,7 +46,9 @@ class MediaFolder:
         reference = f"media/{key[:2]}/{key}.jpg"
         path = self._folder / reference
         path.parent.mkdir(parents=True, exist_ok=True)
+        before = path.stat().st_size if path.exists() else 0
         path.write_bytes(buffer.getvalue())
+        self._count(buffer.tell() - before)
         return reference
 
     def read(self, reference: str) -> bytes | None:
@@ -42,7 +60,8 @@ class MediaFolder:
         """Delete files; references to files that are not ours are left alone."""
         for reference in references:
             path = self._inside(reference)
-            if path is not None:
+            if path is not None and path.is_file():
+                self._count(-path.stat().st_size)
                 path.unlink(missing_ok=True)
 
     def _inside(self, reference: str) -> Path | None:

@@ -20,10 +20,15 @@ from imagebind_node.memory.store import EVERYTHING, MemoryStore
 
 @dataclass(frozen=True)
 class Retention:
-    """How long to remember. max_age: seconds, max_moments: number of memories; None is without limit."""
+    """How long to remember; None is without limit.
+
+    max_age: seconds; max_moments: number of memories; max_bytes: on the disk of this machine, thumbnails included. Over
+    max_bytes whole shards are dropped, the oldest first (50,000 memories of 384-d), but never the one that grows.
+    """
 
     max_age: float | None = None
     max_moments: int | None = None
+    max_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if self.max_age is not None and self.max_age <= 0:
@@ -33,6 +38,10 @@ class Retention:
         if self.max_moments is not None and self.max_moments < 1:
             raise InvalidInputError(
                 f"the maximum number of memories must be 1 or more, got {self.max_moments}"
+            )
+        if self.max_bytes is not None and self.max_bytes < 1:
+            raise InvalidInputError(
+                f"the maximum size of memories must be 1 byte or more, got {self.max_bytes}"
             )
 
 
@@ -116,7 +125,13 @@ class Memory:
             gone += self.forget(MemoryFilter(until=now - int(self.retention.max_age * 1e9)))
         if self.retention.max_moments is not None:
             gone += self.store.trim(self.retention.max_moments)
+        if self.retention.max_bytes is not None:
+            while self._bytes() > self.retention.max_bytes and (dropped := self.store.drop_oldest()):
+                gone += dropped
         return gone
+
+    def _bytes(self) -> int:
+        return self.store.disk_bytes() + (0 if self._media is None else self._media.bytes)
 
     def close(self) -> None:
         """Close the store."""

@@ -23,7 +23,7 @@ MAX_RESULTS = 10_000
 class MemoryStore(ABC):
     """Vectors of one space with their moments. Thread-safe.
 
-    forgotten: called with moments after they were deleted, to remove what belongs to them; None by default.
+    forgotten: called with moments that are deleted, to remove what belongs to them; None by default.
     """
 
     space: Space
@@ -77,6 +77,14 @@ class MemoryStore(ABC):
     @abstractmethod
     def trim(self, max_moments: int) -> int:
         """Delete the oldest so that about `max_moments` are left; returns how many went."""
+
+    def disk_bytes(self) -> int:
+        """What it takes on the disk of this machine; 0 if it has its disk elsewhere."""
+        return 0
+
+    def drop_oldest(self) -> int:
+        """Delete the oldest memories by a shard, which frees its disk; returns how many, 0 if that is not possible."""
+        return 0
 
     @abstractmethod
     def close(self) -> None:

@@ -51,6 +51,7 @@ SETTINGS = [
     Setting("novelty_horizon", 60.0, "Seconds after which the same thing is news again.", 0.1, 1e6),
     Setting("max_age", 0.0, "Seconds that memories are kept; 0: for ever.", 0.0, 1e10),
     Setting("max_moments", 0, "Memories kept at most; 0: without limit.", 0, 2_000_000_000),
+    Setting("max_size", 0, "MiB on the disk at most, thumbnails included; 0: without limit.", 0, 1 << 31),
     Setting("thumbnails", True, "Keep a small picture with each memory, if there is a camera."),
     Setting("thumbnail_side", 160, "Longer side of a thumbnail in pixels.", 16, 1024),
     Setting("pose_frame", "map", "Fixed frame that poses are stored in."),
@@ -105,6 +106,10 @@ class MemoryNode(ManagedNode):
 
         space, settings = self._encoder.space, self.settings
         folder = self._folder()
+        if settings["url"] and settings["max_size"]:
+            raise InvalidInputError(
+                "max_size limits a memory on this machine, and `url` names another: choose one"
+            )
         store = (
             open_memory(settings["url"], space)
             if settings["url"]
@@ -116,7 +121,11 @@ class MemoryNode(ManagedNode):
             novelty=None
             if settings["novelty"] >= 1.0
             else NoveltyGate(settings["novelty"], settings["novelty_horizon"]),
-            retention=Retention(settings["max_age"] or None, settings["max_moments"] or None),
+            retention=Retention(
+                settings["max_age"] or None,
+                settings["max_moments"] or None,
+                settings["max_size"] << 20 or None,
+            ),
             media=folder if settings["thumbnails"] else None,
         )
 

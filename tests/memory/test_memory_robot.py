@@ -78,9 +78,35 @@ def test_age_and_number_are_limited(store: MemoryStore) -> None:
     assert memory.expire(START + 100 * SECOND) == 80
     assert store.count() == 20
     assert store.count(MemoryFilter(since=START + 80 * SECOND)) == 20
-    for limits in ({"max_age": 0.0}, {"max_moments": 0}):
+    for limits in ({"max_age": 0.0}, {"max_moments": 0}, {"max_bytes": 0}):
         with pytest.raises(InvalidInputError):
             Retention(**limits)
+
+
+def test_the_size_on_the_disk_is_limited_by_dropping_the_oldest_shards(tmp_path: Path) -> None:
+    def on_disk() -> int:
+        return sum(path.stat().st_blocks * 512 for path in tmp_path.rglob("*") if path.is_file())
+
+    picture = np.random.default_rng(0).integers(0, 255, (160, 160, 3), np.uint8)
+    vectors = make_vectors(400)
+    with EdgeStore(tmp_path, SPACE, shard_points=100, index=False) as store:
+        memory = Memory(store, media=tmp_path)
+        for first in range(0, 400, 50):
+            memory.remember([impression(vectors[i], i, picture=picture) for i in range(first, first + 50)])
+        everything = on_disk()
+        memory.retention = Retention(max_bytes=2 * everything)
+        assert memory.expire(0) == 0
+        # Of five shards, the growing one empty, with 400 thumbnails.
+        memory.retention = Retention(max_bytes=int(0.55 * everything))
+        assert memory.expire(0) == 200
+        assert on_disk() < 0.6 * everything
+        assert store.span()[0] == START + 200 * SECOND
+        assert len(list(tmp_path.glob("media/*/*.jpg"))) == 200
+        memory.retention = Retention(max_bytes=1)
+        assert memory.expire(0) == 200
+        assert store.count() == 0
+        assert memory.expire(0) == 0, "the growing shard stays"
+        assert memory.remember([impression(vectors[0], 500)])
 
 
 class UnpluggedError(Exception):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from imagebind_node.embedding import Space
 from imagebind_node.errors import InvalidInputError
+from imagebind_node.memory.filters import MemoryFilter
 
 VERSION = 1
 _NAME = re.compile(r"[0-9]{6,12}")
@@ -28,6 +29,14 @@ class ShardEntry:
     indexed: bool = False
     first: int = 0
     last: int = 0
+
+    def may_hold(self, stamp: int) -> bool:
+        """False if no moment of `stamp` can be in it."""
+        return not self.sealed or self.first <= stamp <= self.last
+
+    def may_match(self, where: MemoryFilter) -> bool:
+        """False if it lies outside the time range of `where`."""
+        return not self.sealed or where.overlaps(self.first, self.last)
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,14 @@ class Shards:
             self._open.pop(name).close()
             shutil.rmtree(shard.path)
 
+    def disk_bytes(self) -> int:
+        """What the open shards take on the disk; a copy that is being indexed does not count."""
+        with self.lock:
+            files = (
+                path for shard in self._open.values() for path in shard.path.rglob("*") if path.is_file()
+            )
+            return sum(path.stat().st_blocks * 512 for path in files)
+
     def _save(self, manifest: Manifest) -> None:
         write_manifest(self.folder, manifest)
         self._manifest = manifest

@@ -57,7 +57,7 @@ class EdgeStore(MemoryStore):
         self._write = threading.RLock()
         self._shards = Shards(Path(folder), space, self._write, index=index)
         self._lock = self._shards.lock
-        self._newest = max((last for _, last in self._spans()), default=0)
+        self._newest = self.span()[1]
 
     @property
     def folder(self) -> Path:
@@ -98,7 +98,7 @@ class EdgeStore(MemoryStore):
         if min(stamps) <= self._newest:
             # The id contains the stamp, so only shards that span it can know the moment already.
             for entry, shard in self._shards.pairs():
-                known = shard.present([ids[p] for p in chunk if _spans(entry, moments[p].stamp)])
+                known = shard.present([ids[p] for p in chunk if entry.may_hold(moments[p].stamp)])
                 if known:
                     again = [p for p in chunk if ids[p] in known]
                     shard.upsert([ids[p] for p in again], vectors[again], [moments[p] for p in again])
@@ -141,7 +141,7 @@ class EdgeStore(MemoryStore):
         wanted = limit if exact else _OVERSAMPLING * limit
         found: list[tuple[float, str, Shard]] = []
         for entry, shard in self._shards.pairs():
-            if not shard.count or (entry.sealed and not where.overlaps(entry.first, entry.last)):
+            if not shard.count or not entry.may_match(where):
                 continue
             inside = entry.sealed and where.covers(entry.first, entry.last)
             conditions = where.conditions(time=not inside)
@@ -173,7 +173,7 @@ class EdgeStore(MemoryStore):
             return sum(
                 shard.count if where == EVERYTHING else shard.count_matches(where.conditions())
                 for entry, shard in self._shards.pairs()
-                if not entry.sealed or where.overlaps(entry.first, entry.last)
+                if entry.may_match(where)
             )
 
     def scan(
@@ -181,11 +181,7 @@ class EdgeStore(MemoryStore):
     ) -> Iterator[list[Hit]]:
         """Every match; see MemoryStore.scan. A shard that is exchanged meanwhile is read on in its new copy."""
         with self._shards.in_use():
-            keys = [
-                entry.key
-                for entry, _ in self._shards.pairs()
-                if not entry.sealed or where.overlaps(entry.first, entry.last)
-            ]
+            keys = [entry.key for entry, _ in self._shards.pairs() if entry.may_match(where)]
         for key in keys:
             offset: str | None = None
             while (found := self.page(key, batch, offset, where, with_vectors)) is not None:
@@ -197,7 +193,8 @@ class EdgeStore(MemoryStore):
 
     def span(self) -> tuple[int, int]:
         """Smallest and largest stamp; (0, 0) if empty."""
-        spans = self._spans()
+        with self._lock:
+            spans = [shard.span() for _, shard in self._shards.pairs() if shard.count]
         return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else (0, 0)
 
     def shard_keys(self) -> list[tuple[str, bool]]:
@@ -226,11 +223,10 @@ class EdgeStore(MemoryStore):
         gone = 0
         time_only = replace(where, since=None, until=None) == EVERYTHING
         with self._write:
-            if time_only and self.forgotten is None:
+            if time_only:
                 for entry, shard in list(self._shards.pairs()):
                     if entry.sealed and where.covers(entry.first, entry.last):
-                        gone += shard.count
-                        self._shards.drop(shard)
+                        gone += self._drop(entry, shard)
             while hits := next(self.scan(where, batch=1000), []):
                 gone += self.forget_ids([hit.id for hit in hits])
         return gone
@@ -267,6 +263,28 @@ class EdgeStore(MemoryStore):
                 gone += self.forget_ids([hit.id for hit in oldest])
         return gone
 
+    def disk_bytes(self) -> int:
+        """See MemoryStore.disk_bytes."""
+        return self._shards.disk_bytes()
+
+    def drop_oldest(self) -> int:
+        """See MemoryStore.drop_oldest; the shard that grows stays."""
+        with self._write:
+            sealed = [pair for pair in self._shards.pairs() if pair[0].sealed]
+            return self._drop(*min(sealed, key=lambda pair: pair[0].last)) if sealed else 0
+
+    def _drop(self, entry: ShardEntry, shard: Shard) -> int:
+        """Delete a sealed shard as a whole; what belongs to its moments first, or a crash would leave that for ever."""
+        offset: str | None = None
+        while self.forgotten is not None:
+            hits, offset = self.page(entry.key, 1000, offset, with_vectors=False) or ([], None)
+            self.forgotten(hits)
+            if offset is None:
+                break
+        gone = shard.count
+        self._shards.drop(shard)
+        return gone
+
     def wait_indexed(self, timeout: float | None = None) -> bool:
         """Wait until every sealed shard is indexed; False on timeout (seconds)."""
         return self._shards.wait_indexed(timeout)
@@ -280,11 +298,3 @@ class EdgeStore(MemoryStore):
     def close(self) -> None:
         """See MemoryStore.close."""
         self._shards.close()
-
-    def _spans(self) -> list[tuple[int, int]]:
-        with self._lock:
-            return [shard.span() for _, shard in self._shards.pairs() if shard.count]
-
-
-def _spans(entry: ShardEntry, stamp: int) -> bool:
-    return not entry.sealed or entry.first <= stamp <= entry.last
