@@ -6,13 +6,16 @@ import argparse
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imagebind_node.cli.options import load_model
 from imagebind_node.cli.output import print_json, print_table
 from imagebind_node.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from imagebind_node.embedding import Embedding
     from imagebind_node.memory.filters import Place
     from imagebind_node.memory.moment import Hit
     from imagebind_node.query import Query
@@ -107,11 +110,7 @@ def retrieve_from_memory(args: argparse.Namespace, query: Query, wanted: Modalit
         print_json(
             "retrieve",
             model=encoder.name,
-            query={
-                "input": args.query,
-                "abstained": target.abstained,
-                "terms": [{"input": term.source, "weight": term.weight} for term in query.terms],
-            },
+            query=describe_query(query, target),
             candidates=total,
             results=[
                 {
@@ -139,11 +138,42 @@ def retrieve_from_memory(args: argparse.Namespace, query: Query, wanted: Modalit
     if target.abstained:
         print("the query abstained (too little evidence): do not trust this order")
     rows = [
-        (i + 1, hit.score, _when(hit.moment.stamp), hit.moment.modality.value, _where(hit), hit.moment.source)
-        for i, hit in enumerate(hits)
+        (
+            i + 1,
+            hit.score,
+            *shown_shares(share),
+            _when(hit.moment.stamp),
+            hit.moment.modality.value,
+            _where(hit),
+            hit.moment.source,
+        )
+        for i, (hit, share) in enumerate(zip(hits, shares))
     ]
-    print_table(("rank", "cosine", "time (UTC)", "modality", "place (m)", "source"), rows)
+    titles = ("rank", "cosine", *shares_title(query), "time (UTC)", "modality", "place (m)", "source")
+    print_table(titles, rows)
     return 0
+
+
+def describe_query(query: Query, target: Embedding) -> dict[str, Any]:
+    """For JSON: as written, whether it abstained, and its terms."""
+    return {
+        "input": query.text,
+        "abstained": target.abstained,
+        "terms": [{"input": term.source, "weight": term.weight} for term in query.terms],
+    }
+
+
+def shares_title(query: Query) -> tuple[str, ...]:
+    """Title of the column with what each term added to the cosine; none if there is but one term."""
+    return ("of each term",) if len(query.terms) > 1 else ()
+
+
+def shown_shares(share: np.ndarray) -> tuple[str, ...]:
+    """That column: 0.21 + 0.13 - 0.05."""
+    if len(share) < 2:
+        return ()
+    signed = "".join(f" {'-' if value < 0 else '+'} {abs(value):.3f}" for value in share)
+    return (signed.removeprefix(" + ").strip(),)
 
 
 def _place(text: str | None) -> Place | None:

@@ -10,6 +10,7 @@ right); chance is that of each. FILE is YAML, label: kind; labels that are not l
 examples:
   imagebind-node evaluate retrieval DATA
   imagebind-node evaluate retrieval DATA --kinds kinds.yaml
+  imagebind-node evaluate retrieval clotho --dataset clotho
   imagebind-node evaluate generation DATA --query sound
   imagebind-node evaluate detection DATA --query text
   imagebind-node evaluate zero-shot ESC-50-master --dataset esc50
@@ -26,7 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagebind_node.cli.evaluate_datasets import add_tasks
+from imagebind_node.cli.evaluate_datasets import CAPTIONED, add_limit, add_zero_shot, retrieve_captioned
 from imagebind_node.cli.evaluate_vision import add_task
 from imagebind_node.cli.options import add_model_arguments, fraction, load_model, positive_int
 from imagebind_node.cli.output import print_json, print_table
@@ -48,6 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     retrieval.add_argument(
         "--kinds", type=Path, metavar="FILE", help="YAML, label: kind; report by kind, too, not only by word"
     )
+    retrieval.add_argument(
+        "--dataset", choices=CAPTIONED, help="DATA is this, as published: sentences look for their sounds"
+    )
+    add_limit(retrieval)
     retrieval.set_defaults(evaluate=_retrieval)
     detection = tasks.add_parser("detection", help="does the box of the thing that is looked for come first?")
     detection.add_argument(
@@ -76,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     generation.add_argument("--out", type=Path, metavar="DIR", help="keep the pictures there, by entry")
     generation.set_defaults(evaluate=_generation)
-    add_tasks(tasks)
+    add_zero_shot(tasks)
     add_task(tasks)
     for task in (retrieval, detection, generation):
         task.add_argument("data", type=Path, metavar="DATA", help="folder or list file")
@@ -91,6 +96,12 @@ def _retrieval(args: argparse.Namespace) -> int:
     from imagebind_node.evaluation import evaluate_retrieval
     from imagebind_node.evaluation.kinds import read_kinds
 
+    if args.dataset and args.kinds:
+        raise InvalidInputError("--kinds is for lists of pairs, not for --dataset")
+    if args.dataset:
+        return retrieve_captioned(args)
+    if args.limit:
+        raise InvalidInputError("--limit is for --dataset")
     path = _list_file(args.data, "pairs.json")
     kinds = read_kinds(args.kinds) if args.kinds else None
     encoder = load_model(args, [Modality.VISION, Modality.AUDIO, Modality.TEXT])

@@ -1,4 +1,4 @@
-"""`evaluate zero-shot` and `evaluate captions`: published datasets, what ImageBind's authors report beside."""
+"""`evaluate zero-shot` and `retrieval` on published datasets; what ImageBind's authors report stands beside."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ LABELLED = ("esc50", "imagenet", "sun_rgbd", "nyud", "llvip", "ego4d")
 CAPTIONED = ("audiocaps", "clotho")
 
 
-def add_tasks(tasks: Any) -> None:
-    """Add the two tasks to the subparsers of `evaluate`."""
-    for name, summary, choices, function in (
-        ("zero-shot", "recognition by class names on a labelled dataset", LABELLED, _zero_shot),
-        ("captions", "do sentences find the sounds that they describe?", CAPTIONED, _captions),
-    ):
-        task = tasks.add_parser(name, help=summary)
-        task.add_argument("data", type=Path, metavar="DATA", help="folder as its authors publish it")
-        task.add_argument("--dataset", required=True, choices=choices, help="which layout DATA has")
-        task.add_argument("--limit", type=positive_int, metavar="N", help="only N items, evenly spread")
-        task.set_defaults(evaluate=function)
-        add_model_arguments(task)
+def add_zero_shot(tasks: Any) -> None:
+    """Add the task to the subparsers of `evaluate`."""
+    task = tasks.add_parser("zero-shot", help="recognition by class names on a labelled dataset")
+    task.add_argument("data", type=Path, metavar="DATA", help="folder as its authors publish it")
+    task.add_argument("--dataset", required=True, choices=LABELLED, help="which layout DATA has")
+    add_limit(task)
+    task.set_defaults(evaluate=_zero_shot)
+    add_model_arguments(task)
+
+
+def add_limit(task: argparse.ArgumentParser) -> None:
+    """For a look at a part of a large dataset."""
+    task.add_argument("--limit", type=positive_int, metavar="N", help="of a published dataset only N items")
 
 
 def _zero_shot(args: argparse.Namespace) -> int:
@@ -54,7 +55,8 @@ def _zero_shot(args: argparse.Namespace) -> int:
     return 0
 
 
-def _captions(args: argparse.Namespace) -> int:
+def retrieve_captioned(args: argparse.Namespace) -> int:
+    """`evaluate retrieval --dataset`."""
     from tqdm import tqdm
 
     from imagebind_node.evaluation.captions import evaluate_captions

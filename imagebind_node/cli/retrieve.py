@@ -11,7 +11,14 @@ import logging
 import sys
 from pathlib import Path
 
-from imagebind_node.cli.among_memory import add_filter_arguments, is_memory, retrieve_from_memory
+from imagebind_node.cli.among_memory import (
+    add_filter_arguments,
+    describe_query,
+    is_memory,
+    retrieve_from_memory,
+    shares_title,
+    shown_shares,
+)
 from imagebind_node.cli.options import add_model_arguments, load_model, positive_int
 from imagebind_node.cli.output import print_json, print_table
 from imagebind_node.errors import InvalidInputError
@@ -40,8 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    import numpy as np
     from tqdm import tqdm
 
+    from imagebind_node.arithmetic import contributions
     from imagebind_node.query import parse_query
     from imagebind_node.samples import parse_modality
 
@@ -51,12 +60,14 @@ def run(args: argparse.Namespace) -> int:
         return retrieve_from_memory(args, query, wanted)
     candidates = _candidates(Path(args.among), wanted)
     encoder = load_model(args, query.modalities | {modality for _, modality in candidates})
-    target = query.embed(encoder, spherical=args.spherical)
+    terms = query.embed_terms(encoder)
+    target = query.combine(terms, spherical=args.spherical)
     if not target.vector.size:
         raise InvalidInputError(
             f"query {args.query!r} abstained and has no vector: too little evidence in it"
         )
-    ranked, skipped = [], []
+    ranked: list[tuple[str, float, np.ndarray]] = []
+    skipped = []
     for name, _ in tqdm(candidates, unit="file", disable=not sys.stderr.isatty(), leave=False):
         try:
             embedding = parse_query(name).embed(encoder)
@@ -65,24 +76,32 @@ def run(args: argparse.Namespace) -> int:
             skipped.append({"input": name, "reason": str(error)})
             continue
         if embedding.vector.size:
-            ranked.append((name, target @ embedding))
+            ranked.append((name, target @ embedding, embedding.vector))
         else:
             skipped.append({"input": name, "reason": "abstained: too little evidence"})
     ranked.sort(key=lambda pair: -pair[1])
     best = ranked[: args.top]
+    shares = contributions(terms, target, np.stack([vector for _, _, vector in best])) if best else []
     if args.json:
         print_json(
             "retrieve",
             model=encoder.name,
-            query={"input": args.query, "abstained": target.abstained},
+            query=describe_query(query, target),
             candidates=len(candidates),
-            results=[{"input": name, "cosine": cosine} for name, cosine in best],
+            results=[
+                {"input": name, "cosine": cosine, "contributions": share}
+                for (name, cosine, _), share in zip(best, shares)
+            ],
             skipped=skipped,
         )
         return 0
     if target.abstained:
         print("the query abstained (too little evidence): do not trust this order")
-    print_table(("rank", "cosine", "input"), [(i + 1, cosine, name) for i, (name, cosine) in enumerate(best)])
+    rows = [
+        (i + 1, cosine, *shown_shares(share), name)
+        for i, ((name, cosine, _), share) in enumerate(zip(best, shares))
+    ]
+    print_table(("rank", "cosine", *shares_title(query), "input"), rows)
     return 0
 
 

@@ -45,6 +45,25 @@ def test_retrieval(cli, dataset):
     assert "(25.0)" in table
 
 
+def test_retrieval_on_a_published_dataset(cli, refused, dataset, tmp_path):
+    """Clotho's layout: sentences look for their sounds."""
+    (tmp_path / "evaluation").mkdir()
+    lines = ["file_name," + ",".join(f"caption_{i}" for i in range(1, 6))]
+    for name in ("dog", "cow"):
+        shutil.copy(dataset / f"{name}.flac", tmp_path / "evaluation" / f"{name}.wav")
+        lines.append(f"{name}.wav," + ",".join([f"a {name}"] * 5))
+    (tmp_path / "clotho_captions_evaluation.csv").write_text("\n".join(lines))
+    document = cli("evaluate", "retrieval", tmp_path, "--dataset", "clotho", "--json").document
+    assert (document["clips"], document["captions"]) == (2, 10)
+    assert document["recall_at_1"]["value"] == 1.0
+    assert document["recall_at_1"]["chance"] == pytest.approx(0.5)
+    one = cli("evaluate", "retrieval", tmp_path, "--dataset", "clotho", "--limit", "1").out
+    assert "5 captions of 1 clips" in one
+    assert "--dataset" in refused("evaluate", "retrieval", dataset, "--limit", "1")
+    kinds = ("--kinds", "kinds.yaml")
+    assert "--kinds" in refused("evaluate", "retrieval", tmp_path, "--dataset", "clotho", *kinds)
+
+
 def test_retrieval_by_kind(cli, refused, dataset, tmp_path):
     kinds = tmp_path / "kinds.yaml"
     kinds.write_text("sheep: grazer\ncow: grazer\n")

@@ -112,3 +112,21 @@ def test_other_json_is_no_embedding(tmp_path):
     path.write_text("[]")
     with pytest.raises(InvalidInputError, match="embed INPUT --json"):
         read_embedding(path)
+
+
+def test_a_folder_and_a_memory_tell_what_each_term_contributed(cli, tmp_path, dog_photo, bark):
+    query = f'image:{dog_photo} + audio:{bark} - 0.5 * text:"a cat"'
+    memory = tmp_path / "memory"
+    assert cli("index", bark, "--memory", memory).status == 0
+    for among in (bark.parent, memory):
+        command = ("retrieve", query, "--among", among, "--modality", "audio", "--top", "1")
+        document = cli(*command, "--json").document
+        assert [term["weight"] for term in document["query"]["terms"]] == [1.0, 1.0, -0.5]
+        (best,) = document["results"]
+        assert len(best["contributions"]) == 3
+        assert sum(best["contributions"]) == pytest.approx(best["cosine"], abs=1e-4)
+        table = cli(*command).out
+        assert "of each term" in table
+        shown = [f"{abs(share):.3f}" for share in best["contributions"]]
+        assert all(share in table for share in shown)
+    assert "of each term" not in cli("retrieve", str(bark), "--among", memory).out
