@@ -81,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
             skipped.append({"input": name, "reason": "abstained: too little evidence"})
     ranked.sort(key=lambda pair: -pair[1])
     best = ranked[: args.top]
-    shares = contributions(terms, target, np.stack([vector for _, _, vector in best])) if best else []
+    vectors = np.array([vector for _, _, vector in best]).reshape(len(best), encoder.space.dim)
+    shares = contributions(terms, target, vectors)
     if args.json:
         print_json(
             "retrieve",

@@ -21,21 +21,21 @@ class MediaFolder:
             raise InvalidInputError(f"the side of a thumbnail must be 16 to 4096 pixels, got {side}")
         self._folder = Path(folder)
         self._side, self._quality = side, quality
-        self._bytes: int | None = None
+        self._size: int | None = None
         self._gate = threading.Lock()
 
     @property
-    def bytes(self) -> int:
-        """Size of all files together; they are counted once, when it is first asked for."""
+    def size(self) -> int:
+        """Bytes of all files together; they are counted once, when it is first asked for."""
         with self._gate:
-            if self._bytes is None:
-                self._bytes = sum(path.stat().st_size for path in self._folder.glob("media/*/*.jpg"))
-            return self._bytes
+            if self._size is None:
+                self._size = sum(path.stat().st_size for path in self._folder.glob("media/*/*.jpg"))
+            return self._size
 
     def _count(self, change: int) -> None:
         with self._gate:
-            if self._bytes is not None:
-                self._bytes += change
+            if self._size is not None:
+                self._size += change
 
     def put(self, key: str, picture: np.ndarray) -> str:
         """Keep uint8 (H, W, 3) RGB scaled down to `side`; returns its reference, relative to the folder."""

@@ -131,7 +131,7 @@ class Memory:
         return gone
 
     def _bytes(self) -> int:
-        return self.store.disk_bytes() + (0 if self._media is None else self._media.bytes)
+        return self.store.disk_bytes() + (0 if self._media is None else self._media.size)
 
     def close(self) -> None:
         """Close the store."""

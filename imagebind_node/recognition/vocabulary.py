@@ -36,11 +36,11 @@ class Vocabulary:
         from imagebind_node.model_store import write_atomically
 
         texts = np.frombuffer("\n".join(self.texts).encode(), np.uint8)
-        arrays = {"texts": texts, "rows": self._rows.astype(np.float16), "space": np.array(self.space.id)}
+        rows, space = self._rows.astype(np.float16), np.array(self.space.id)
 
         def write(temporary: Path) -> None:
             with open(temporary, "wb") as file:
-                np.savez(file, **arrays)
+                np.savez(file, texts=texts, rows=rows, space=space)
 
         write_atomically(path, write)
 
