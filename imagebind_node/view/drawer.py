@@ -25,7 +25,7 @@ _SPECTROGRAM_ROWS_PER_BAND = 4
 _MAP_SCALE = 100.0
 _MAP_FADE_SECONDS = 5.0
 _KINDS = ("vision", "audio", "depth", "thermal", "imu", "fused")
-_QUERY_COLOUR = (255, 255, 255)
+_WHITE = (255, 255, 255)
 # Labels come from the network: every one of them makes entities, which the viewer never forgets.
 _MAX_LABELS = 64
 _OTHER = "other"
@@ -79,7 +79,8 @@ class Drawer:
         labels = rr.Points2D(
             np.stack([corners[:, [0, 2]].mean(1), corners[:, 1]], 1),
             labels=[f"{f.label} {f.score:.2f}" + (f" #{f.track}" if f.track else "") for f in found],
-            colors=colours,
+            # The page is dark, and so is what a label stands on; dark colours could not be read.
+            colors=_WHITE,
             radii=0.0,
             show_labels=True,
             draw_order=11,
@@ -212,7 +213,7 @@ class Drawer:
 
 
 def _kind_colour(kind: str) -> tuple[int, int, int]:
-    return COLOURS[_KINDS.index(kind) % len(COLOURS)] if kind in _KINDS else _QUERY_COLOUR
+    return COLOURS[_KINDS.index(kind) % len(COLOURS)] if kind in _KINDS else _WHITE
 
 
 def _entity_name(text: str) -> str:

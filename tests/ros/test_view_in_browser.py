@@ -124,10 +124,9 @@ def surest_box(message):
 
 def label_is_read(label, screen, box):
     """Whether `label` stands in the box, below its upper side; or, where that is hard to read, in the table below."""
-    colour = outline(screen, box)[1]
     x0, y0, x1, _ = np.round(box).astype(int)
     height, width = screen.shape[:2]
-    read = [words(screen[y0 + 4 : y0 + below, x0 + 6 : x1 - 6], colour) for below in (28, 36)]
+    read = [words(screen[y0 + 4 : y0 + below, x0 + 6 : x1 - 6], (255, 255, 255)) for below in (28, 36)]
     read.append(page_text(screen[round(0.6 * height) :, : round(0.24 * width)]).rpartition("found")[2])
     return any(label.lower() in text for text in read)
 
