@@ -59,6 +59,8 @@ class ManagedNode(LifecycleNode):
         self._subscriptions_of_ours: list[Any] = []
         self._expected: dict[str, Any] = {}
         self.start_error: Exception | None = None
+        self.wake: Callable[[], None] = lambda: None
+        """Makes the executor look again at coroutines that wait for another thread; set by Spinner."""
 
     def configure(self) -> None:
         """Read parameters, load models, create publishers and services."""

@@ -138,7 +138,7 @@ class DetectorNode(ManagedNode):
         from imagebind_msgs.msg import Embedding
 
         scheduler = self._scheduler = Scheduler(self.errors.add)
-        self._requests = Requests(scheduler)
+        self._requests = Requests(scheduler, self)
         rate = self.settings["rate"]
         # A thread of its own: a new cue must not wait for the vision pass of the frame that is being searched.
         self._rescorer = Scheduler(self.errors.add)

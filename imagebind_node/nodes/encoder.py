@@ -78,7 +78,7 @@ class EncoderNode(ManagedNode):
 
     def activate(self) -> None:
         scheduler = self._scheduler = Scheduler(self.errors.add)
-        self._requests = Requests(scheduler)
+        self._requests = Requests(scheduler, self)
         for modality in self._outputs:
             if modality is Modality.AUDIO:
                 self._add_audio(scheduler)

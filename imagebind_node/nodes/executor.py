@@ -13,14 +13,15 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
 
 from imagebind_node.errors import ImagebindNodeError
 from imagebind_node.nodes.base import ManagedNode
 from imagebind_node.nodes.shared_memory import remove_dead_segments
 from imagebind_node.nodes.transport import use_large_shared_memory
 
-# Only `spin_once` with a time limit: `EventsExecutor.spin()` runs hot in rclpy 9.1, and its wake-up misses a
-# shutdown that comes between two events.
+# Never without a time limit: `EventsExecutor.spin()` runs hot in rclpy 9.1, and its wake-up misses a shutdown that
+# comes between two events.
 _SPIN_SECONDS = 0.5
 
 
@@ -43,10 +44,12 @@ class Spinner:
     def __init__(self, nodes: Sequence[ManagedNode], context: Any = None) -> None:
         self._executor = make_executor(context)
         self._stopping = threading.Event()
+        self._turn: Any = Future()
         self.failure: BaseException | None = None
         self.on_failure: Callable[[], None] = lambda: None
         for node in nodes:
             self._executor.add_node(node)
+            node.wake = self.wake
         self._thread = threading.Thread(target=self._spin, name="executor", daemon=True)
 
     def start(self) -> None:
@@ -55,18 +58,27 @@ class Spinner:
 
     def _spin(self) -> None:
         try:
-            while not self._stopping.is_set():
-                self._executor.spin_once(timeout_sec=_SPIN_SECONDS)
+            while self._executor.context.ok():
+                # A turn and not `spin_once`, which returns to Python after each message. A new future each time,
+                # since an executor may keep for good what it adds to one.
+                self._turn = Future()
+                if self._stopping.is_set():
+                    break
+                self._executor.spin_until_future_complete(self._turn, timeout_sec=_SPIN_SECONDS)
         except ExternalShutdownException:
             pass
         except BaseException as error:  # noqa: BLE001 - handed to the main thread
             self.failure = error
             self.on_failure()
 
+    def wake(self) -> None:
+        """Begin a new turn: coroutines that wait for another thread are looked at again. From any thread."""
+        self._turn.set_result(None)
+
     def stop(self) -> None:
         """End the thread. The nodes must be closed after this, the context after them."""
         self._stopping.set()
-        self._executor.wake()
+        self.wake()
         if self._thread.is_alive():
             self._thread.join()
         self._executor.shutdown(timeout_sec=1)

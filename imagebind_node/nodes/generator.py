@@ -94,7 +94,7 @@ class GeneratorNode(ManagedNode):
     def activate(self) -> None:
         self._stopping.clear()
         self._scheduler = Scheduler(self.errors.add)
-        self._requests = Requests(self._scheduler)
+        self._requests = Requests(self._scheduler, self)
         self._scheduler.start()
 
     def deactivate(self) -> None:

@@ -136,7 +136,7 @@ class MemoryNode(ManagedNode):
         from imagebind_msgs.msg import Embedding
 
         self._scheduler = Scheduler(self.errors.add)
-        self._requests = Requests(self._scheduler)
+        self._requests = Requests(self._scheduler, self)
         self._scheduler.start()
         self._descriptions.start(self._scheduler)
         if self.settings["thumbnails"]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from imagebind_node.errors import DeviceError
 from imagebind_node.streaming.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from imagebind_node.nodes.base import ManagedNode
 
 T = TypeVar("T")
 LANE = "requests"
@@ -22,10 +25,11 @@ class _Yield:
 
 
 class Requests:
-    """A scheduler lane for service calls."""
+    """A scheduler lane for service calls of a node."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: Scheduler, node: ManagedNode) -> None:
         self._scheduler = scheduler
+        self._node = node
         self._waiting: deque[Callable[[], None]] = deque()
         self._open = True
         scheduler.add(LANE, 0.0, self._work)
@@ -41,6 +45,7 @@ class Requests:
             except Exception as error:  # noqa: BLE001 - raised again below, on the caller's side
                 outcome.append((None, error))
             done.set()
+            self._node.wake()
 
         self._waiting.append(work)
         self._scheduler.notify(LANE)
@@ -61,6 +66,7 @@ class Requests:
         """Turn down what waits."""
         self._open = False
         self._waiting.clear()
+        self._node.wake()
 
     def _work(self) -> None:
         if self._waiting:
