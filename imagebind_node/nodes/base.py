@@ -91,11 +91,18 @@ class ManagedNode(LifecycleNode):
         return publisher
 
     def subscription(
-        self, message_type: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile
+        self,
+        message_type: type,
+        topic: str,
+        callback: Callable[[Any], None],
+        qos: QoSProfile,
+        *,
+        raw: bool = False,
     ) -> Any:
         """A subscription that `deactivate` destroys. What `callback` raises is logged and counted.
 
-        One that was prepared by `expect` brings what came meanwhile.
+        raw: `callback` gets the bytes of the serialized message. A subscription that was prepared by `expect` brings
+        what came meanwhile; it has to be asked for as it was prepared.
         """
 
         def guarded(message: Any) -> None:
@@ -114,18 +121,19 @@ class ManagedNode(LifecycleNode):
             guarded,
             qos,
             event_callbacks=self.qos_watch.for_subscription(topic, qos),
+            raw=raw,
         )
         self._subscriptions_of_ours.append(subscription)
         return subscription
 
-    def expect(self, message_type: type, topic: str, qos: QoSProfile) -> None:
+    def expect(self, message_type: type, topic: str, qos: QoSProfile, *, raw: bool = False) -> None:
         """Subscribe in `configure` already, for signals that should not be lost while a model is loaded.
 
         Only with autostart, where nothing else comes between: messages wait in the queue of DDS until `activate`
         subscribes to `topic`. If it does not, or a node of this process produces the topic, nothing is kept.
         """
         if self.settings["autostart"] and not self.exchange.has_producer(self.resolve_topic_name(topic)):
-            self._expected[topic] = self.subscription(message_type, topic, lambda message: None, qos)
+            self._expected[topic] = self.subscription(message_type, topic, lambda message: None, qos, raw=raw)
 
     def timer(self, period: float, callback: Callable[[], None]) -> Any:
         """Call `callback` every `period` s of the machine's steady clock; what it raises is logged and counted.

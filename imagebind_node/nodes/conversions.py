@@ -69,22 +69,33 @@ def audio_message(sample: AudioSample, sequence: int) -> Audio:
     )
 
 
-def imu_row(message: Imu) -> tuple[float, float, float, float, float, float]:
+ImuRow = tuple[float, float, float, float, float, float]
+
+
+def imu_row(message: Imu) -> ImuRow:
     """Imu message (REP-145) -> acceleration x, y, z in m/s^2 and turn rate x, y, z in rad/s.
 
     Raises InvalidInputError if either is not measured (first element of its covariance -1) or not finite.
     """
+    acceleration, turn = message.linear_acceleration, message.angular_velocity
+    return checked_imu_row(
+        (acceleration.x, acceleration.y, acceleration.z, turn.x, turn.y, turn.z),
+        message.linear_acceleration_covariance[0],
+        message.angular_velocity_covariance[0],
+    )
+
+
+def checked_imu_row(row: ImuRow, acceleration_covariance: float, turn_covariance: float) -> ImuRow:
+    """`row` as it is; the others are the first elements of the covariances. Raises as `imu_row` does."""
     for covariance, what in (
-        (message.linear_acceleration_covariance, "linear_acceleration"),
-        (message.angular_velocity_covariance, "angular_velocity"),
+        (acceleration_covariance, "linear_acceleration"),
+        (turn_covariance, "angular_velocity"),
     ):
-        if covariance[0] == -1:
+        if covariance == -1:
             raise InvalidInputError(
                 f"Imu.{what} is not measured (its covariance is -1): publish both halves in one message, "
                 "with realsense-ros by unite_imu_method:=2"
             )
-    acceleration, turn = message.linear_acceleration, message.angular_velocity
-    row = (acceleration.x, acceleration.y, acceleration.z, turn.x, turn.y, turn.z)
     if not math.isfinite(sum(row)):
         raise InvalidInputError("Imu holds NaN or infinite values: check the driver")
     return row

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from sensor_msgs.msg import Imu
 
 from imagebind_node.nodes import qos
 from imagebind_node.nodes.base import ManagedNode
 from imagebind_node.nodes.conversions import imu_row, to_nanoseconds
+from imagebind_node.nodes.serialized_imu import read_imu
 from imagebind_node.samples import ImuSample
 from imagebind_node.streaming.imu_stream import ImuStream
 from imagebind_node.streaming.newest import STAMPS_STAND
@@ -40,15 +40,15 @@ class ImuInput:
     @staticmethod
     def expect(node: ManagedNode) -> None:
         """Let what comes from now on wait for `open`."""
-        node.expect(Imu, TOPIC, qos.MOTION)
+        node.expect(Imu, TOPIC, qos.MOTION, raw=True)
 
     def open(self) -> None:
         """Subscribe."""
         name = self._node.resolve_topic_name(TOPIC)
         if self._node.exchange.has_producer(name):
-            self._stop_listening = self._node.exchange.listen(name, self._on_message)
+            self._stop_listening = self._node.exchange.listen(name, self._on_item)
             return
-        self._node.subscription(Imu, TOPIC, self._on_message, qos.MOTION)
+        self._node.subscription(Imu, TOPIC, self._on_message, qos.MOTION, raw=True)
 
     def close(self) -> None:
         """Unsubscribe; the node destroys the subscription."""
@@ -80,16 +80,27 @@ class ImuInput:
             "skipped hops": self.stream.skipped_hops,
         }
 
-    def _on_message(self, item: Any) -> None:
-        """A message, or a stretch of measurements (ImuSample) from a node of this process."""
-        self.arrivals.tick()
-        self.received += 1
-        self._frame_id = item.frame_id if isinstance(item, ImuSample) else item.header.frame_id
+    def _on_message(self, data: bytes) -> None:
+        """A serialized message."""
+        self._count()
+        stamp, self._frame_id, row = read_imu(data)
+        if self.stream.push(stamp, row):
+            self._notify()
+
+    def _on_item(self, item: Imu | ImuSample) -> None:
+        """A message, or a stretch of measurements, from a node of this process."""
+        self._count()
         if isinstance(item, ImuSample):
+            self._frame_id = item.frame_id
             stamps = item.stamp + ((item.times - item.times[-1]) * 1e9).round().astype("int64")
             due = [self.stream.push(int(stamp), row) for stamp, row in zip(stamps, item.data.tolist())]
             ready = any(due)
         else:
+            self._frame_id = item.header.frame_id
             ready = self.stream.push(to_nanoseconds(item.header.stamp), imu_row(item))
         if ready:
             self._notify()
+
+    def _count(self) -> None:
+        self.arrivals.tick()
+        self.received += 1
