@@ -18,10 +18,14 @@ import json
 import signal
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from imagebind_node.cli.options import add_output_arguments, positive_int
 from imagebind_node.cli.up import add_graph_arguments, graph_arguments
 from imagebind_node.errors import DeviceError, InvalidInputError
+
+if TYPE_CHECKING:
+    from imagebind_node.view.server import ServerConfig
 
 _PARAMETERS = ("bind_address", "web_port", "data_port", "record")
 _MAGIC = b"RRF"
@@ -48,14 +52,23 @@ def run(args: argparse.Namespace) -> int:
     return _show_graph(args) if args.file is None else _show_file(args)
 
 
+def _server_config(args: argparse.Namespace, **more: Any) -> ServerConfig:
+    """Raises InvalidInputError."""
+    from imagebind_node.view.server import ServerConfig
+
+    chosen = {name: getattr(args, name) for name in ("bind_address", "web_port", "data_port")}
+    return ServerConfig(**{name: value for name, value in chosen.items() if value is not None}, **more)
+
+
 def _show_graph(args: argparse.Namespace) -> int:
     from imagebind_node.nodes.environment import prepare, require_ros
 
+    _server_config(args)
     words = graph_arguments(args)
     for name in _PARAMETERS:
         value = getattr(args, name)
         if value is not None:
-            words += ["-p", f"view:{name}:={json.dumps(value)}"]
+            words += ["-p", f"view:{name}:={json.dumps(value, ensure_ascii=False)}"]
     require_ros()
     prepare()
     from imagebind_node.nodes.up import up
@@ -64,16 +77,12 @@ def _show_graph(args: argparse.Namespace) -> int:
 
 
 def _show_file(args: argparse.Namespace) -> int:
-    from imagebind_node.view.server import ServerConfig, ViewerServer
+    from imagebind_node.view.server import ViewerServer
 
     if args.record:
         raise InvalidInputError("--record is for a running graph: FILE is a recording already")
-    chosen = {n: getattr(args, n) for n in ("bind_address", "web_port", "data_port")}
     size = _recording_bytes(args.file)
-    config = ServerConfig(
-        **{name: value for name, value in chosen.items() if value is not None},
-        memory_mb=_MEMORY_MB + _MEMORY_FACTOR * size // 1_000_000,
-    )
+    config = _server_config(args, memory_mb=_MEMORY_MB + _MEMORY_FACTOR * size // 1_000_000)
     server = ViewerServer(config, args.file)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -63,6 +63,10 @@ def test_unreadable_files(refused, tmp_path, dog_photo, name):
     assert reason in refused("embed", path)
 
 
+def test_the_view_opens_only_its_recordings(refused, dog_photo):
+    assert "is not a recording of the view" in refused("view", dog_photo)
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -71,6 +75,8 @@ def test_unreadable_files(refused, tmp_path, dog_photo, name):
         (["embed", "text:"], "text is empty"),
         (["embed", "text:half a \udcff"], "lone surrogate"),
         (["embed", "smell:rose"], "not a file"),
+        (["view", "--bind", "robot"], "not an IP address"),
+        (["view", "nowhere.rrd"], "cannot read nowhere.rrd"),
         (["embed", "text:dog", "--model", "nonsense"], "concept"),
         (["embed", "text:dog", "--precision", "fp4"], "fp32"),
         (["embed", "text:dog", "--config", "c.json"], "--checkpoint"),

@@ -36,7 +36,7 @@ FUZZ = settings(
     print_blob=True,
 )
 # Long by design, or talking to the network: only their arguments are parsed.
-PARSED_ONLY = {"demo", "up", "bench", "doctor"}
+PARSED_ONLY = {"demo", "up", "bench", "doctor", "view"}
 NOT_RUN = {"pull", "upload", "--ray"}
 
 

@@ -54,7 +54,7 @@ def test_captions_find_their_clips(tmp_path: Path, capsys: pytest.CaptureFixture
         write_wav(tmp_path / "evaluation" / f"{animal}.wav", animal)
         rows.append({"file_name": f"{animal}.wav", **{f"caption_{i}": words for i in range(1, 6)}})
     write_csv(tmp_path / "clotho_captions_evaluation.csv", rows)
-    assert main(["evaluate", "captions", str(tmp_path), "--dataset", "clotho", "--json"]) == 0
+    assert main(["evaluate", "retrieval", str(tmp_path), "--dataset", "clotho", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["clips"], found["captions"]) == (2, 10)
     assert found["recall_at_1"]["value"] == 1.0
@@ -71,5 +71,5 @@ def test_what_the_paper_reports_of_audiocaps_stands_beside(
     write_wav(tmp_path / "audio" / "abc_30.wav", "dog")
     row = {"audiocap_id": 1, "youtube_id": "abc", "start_time": 30, "caption": "a dog is barking"}
     write_csv(tmp_path / "test.csv", [row])
-    assert main(["evaluate", "captions", str(tmp_path), "--dataset", "audiocaps"]) == 0
+    assert main(["evaluate", "retrieval", str(tmp_path), "--dataset", "audiocaps"]) == 0
     assert "AudioCaps (quoted second-hand): recall at 10 42.3" in capsys.readouterr().out
