@@ -48,11 +48,8 @@ def camera_file(graph: FaultGraph) -> Iterator[Outcome]:
     """The video that the camera node plays vanishes and comes back."""
     path, content = graph.folder / "camera.avi", _video(graph.folder / "made.avi")
     path.write_bytes(content)
-    graph.senses.silent.add("vision")
-    graph.start("camera", {"source": path, "loop": "true", "read_timeout": 0.5})
-    yield _unplug(graph, "camera", "vision", path.unlink, lambda: path.write_bytes(content), "(file)")
-    graph.kill("camera")
-    graph.senses.silent.discard("vision")
+    with _in_place_of(graph, "vision", "camera", {"source": path, "loop": "true", "read_timeout": 0.5}):
+        yield _unplug(graph, "camera", "vision", path.unlink, lambda: path.write_bytes(content), "(file)")
 
 
 def camera_stream(graph: FaultGraph) -> Iterator[Outcome]:
@@ -61,12 +58,9 @@ def camera_stream(graph: FaultGraph) -> Iterator[Outcome]:
 
     server = MjpegServer()
     server.start()
-    graph.senses.silent.add("vision")
-    graph.start("camera", {"source": server.url, "read_timeout": 0.5})
-    yield _unplug(graph, "camera", "vision", server.stop, server.start, "(MJPEG stream)")
-    graph.kill("camera")
+    with _in_place_of(graph, "vision", "camera", {"source": server.url, "read_timeout": 0.5}):
+        yield _unplug(graph, "camera", "vision", server.stop, server.start, "(MJPEG stream)")
     server.stop()
-    graph.senses.silent.discard("vision")
 
 
 def camera_rtsp(graph: FaultGraph) -> Iterator[Outcome]:
@@ -77,12 +71,9 @@ def camera_rtsp(graph: FaultGraph) -> Iterator[Outcome]:
             "unplugged, plugged in", "camera (RTSP stream)", "not tried: no GStreamer RTSP server", None
         )
         return
-    graph.senses.silent.add("vision")
-    graph.start("camera", {"source": server.url, "read_timeout": 0.5})
-    yield _unplug(graph, "camera", "vision", server.stop, server.start, "(RTSP stream)")
-    graph.kill("camera")
+    with _in_place_of(graph, "vision", "camera", {"source": server.url, "read_timeout": 0.5}):
+        yield _unplug(graph, "camera", "vision", server.stop, server.start, "(RTSP stream)")
     server.stop()
-    graph.senses.silent.discard("vision")
 
 
 def thermal_file(graph: FaultGraph) -> Iterator[Outcome]:
@@ -92,25 +83,21 @@ def thermal_file(graph: FaultGraph) -> Iterator[Outcome]:
     counts = np.random.default_rng(0).integers(29000, 31000, (120, 160)).astype(np.uint16)
     for index in range(10):
         cv2.imwrite(str(folder / f"{index:03d}.png"), np.roll(counts, 10 * index, 1))
-    graph.senses.silent.add("thermal")
     source = folder / "%03d.png"
-    graph.start("thermal", {"source": source, "fps": 10.0, "loop": "true", "read_timeout": 0.5})
     unplug, plug = (lambda: folder.rename(away)), (lambda: away.rename(folder))
-    yield _unplug(graph, "thermal", "thermal", unplug, plug, "(files)")
-    graph.kill("thermal")
-    graph.senses.silent.discard("thermal")
+    with _in_place_of(
+        graph, "thermal", "thermal", {"source": source, "fps": 10.0, "loop": "true", "read_timeout": 0.5}
+    ):
+        yield _unplug(graph, "thermal", "thermal", unplug, plug, "(files)")
 
 
 def serial_imu(graph: FaultGraph) -> Iterator[Outcome]:
     """The serial line of the IMU hangs up, and another one takes its name, as when a USB adapter is pulled."""
     line = SerialLine(graph.folder / "ttyIMU")
     line.plug()
-    graph.senses.silent.add("imu")
-    graph.start("imu", {"port": line.link})
-    yield _unplug(graph, "imu", "imu", line.unplug, line.plug, "(serial line)")
-    graph.kill("imu")
+    with _in_place_of(graph, "imu", "imu", {"port": line.link}):
+        yield _unplug(graph, "imu", "imu", line.unplug, line.plug, "(serial line)")
     line.unplug()
-    graph.senses.silent.discard("imu")
 
 
 class SerialLine:
@@ -175,6 +162,16 @@ class RtspServer:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+
+@contextlib.contextmanager
+def _in_place_of(graph: FaultGraph, sense: str, node: str, parameters: dict[str, object]) -> Iterator[None]:
+    """A driver node publishes `sense` while the graph's own publisher of it is silent."""
+    graph.senses.silent.add(sense)
+    graph.start(node, parameters)
+    yield
+    graph.kill(node)
+    graph.senses.silent.discard(sense)
 
 
 def _unplug(graph: FaultGraph, node: str, sense: str, unplug, plug, note: str = "") -> Outcome:
